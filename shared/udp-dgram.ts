@@ -1,0 +1,237 @@
+/**
+ * Batch sockets over node:dgram: slower, but everywhere. Datagrams are copied into the slots of the batch, which
+ * is handed over when it is full or when the event loop has no more of them.
+ */
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
+import { OperatorError } from "./errors.ts";
+import {
+  HEADER_BYTES,
+  HEADER_IOV,
+  HEADER_LINES,
+  HEADER_PAYLOAD_BYTES,
+  IOVEC_LENGTH,
+  SLOT_BYTES,
+  SLOT_COUNT,
+} from "./kernel/layout.ts";
+import { describeAddress } from "./sockaddr.ts";
+import {
+  type BatchHandler,
+  type BatchReceiver,
+  type BatchSender,
+  CONTROL_RUN,
+  type ListenAddress,
+  newTally,
+  type ReceiveBatch,
+  type ReceiverOptions,
+  type RemoteAddress,
+  type SenderOptions,
+  type SendTally,
+  TICK_MS,
+} from "./udp.ts";
+
+type UdpAddress = Extract<ListenAddress, { kind: "udp" }>;
+
+function assertUdp(address: ListenAddress): asserts address is UdpAddress {
+  if (address.kind === "udp") return;
+  throw new OperatorError(
+    `unixgram://${address.path}: unix datagram sockets need io=mmsg (Linux with koffi)`,
+  );
+}
+
+function newSocket(address: UdpAddress): Socket {
+  return createSocket({ type: isIPv6(address.host) ? "udp6" : "udp4" });
+}
+
+/** See udp.ts. */
+export async function openReceiver(address: ListenAddress, options: ReceiverOptions): Promise<BatchReceiver> {
+  assertUdp(address);
+  const socket = newSocket(address);
+  try {
+    socket.bind(address.port, address.host);
+    await once(socket, "listening");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    const advice =
+      code === "EADDRINUSE" ? "stop what listens there or choose another address" : "choose another";
+    throw new OperatorError(`listen ${describeAddress(address)}: cannot bind (${code}); ${advice}`);
+  }
+  try {
+    socket.setRecvBufferSize(options.receiveBufferBytes);
+  } catch {
+    // The system's limit is below the wish: the granted size is reported, so nothing is hidden here.
+  }
+  return new DgramReceiver(socket, { ...address, port: socket.address().port });
+}
+
+class DgramReceiver implements BatchReceiver {
+  readonly io = "dgram";
+  readonly address: UdpAddress;
+  readonly receiveBufferBytes: number;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, address: UdpAddress) {
+    this.#socket = socket;
+    this.address = address;
+    this.receiveBufferBytes = socket.getRecvBufferSize();
+  }
+
+  run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
+    let filled = 0;
+    let messages = 0;
+    let isFlushDue = false;
+    let bytes = Buffer.from(batch.memory.buffer);
+    const flush = () => {
+      isFlushDue = false;
+      const received = filled;
+      filled = 0;
+      if (received > 0) handler.onBatch(received);
+    };
+    const onMessage = (message: Buffer) => {
+      if (bytes.buffer !== batch.memory.buffer) bytes = Buffer.from(batch.memory.buffer);
+      message.copy(bytes, batch.slots + filled * SLOT_BYTES);
+      bytes.writeUInt32LE(message.length, batch.headers + filled * HEADER_BYTES + HEADER_PAYLOAD_BYTES);
+      filled += 1;
+      messages += 1;
+      if (filled === SLOT_COUNT) flush();
+      else if (!isFlushDue) {
+        isFlushDue = true;
+        setImmediate(flush);
+      }
+    };
+    this.#socket.on("message", onMessage);
+    return new Promise((resolve) => {
+      let messagesBefore = -1;
+      const tick = setInterval(() => {
+        handler.onBatch(0);
+        // The event loop reads the socket between timers, so a tick without news means that it is empty.
+        const isQuiet = messages === messagesBefore;
+        messagesBefore = messages;
+        if (!isQuiet || Atomics.load(control, 0) === CONTROL_RUN) return;
+        clearInterval(tick);
+        this.#socket.off("message", onMessage);
+        flush();
+        resolve();
+      }, TICK_MS);
+    });
+  }
+
+  kernelDrops(): number {
+    return dropsFromProc(this.address);
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/** Sums the drop column of /proc/net/udp and udp6 for the local address; 0 where that table does not exist. */
+function dropsFromProc(address: UdpAddress): number {
+  const file = isIPv6(address.host) ? "/proc/net/udp6" : "/proc/net/udp";
+  const port = address.port.toString(16).toUpperCase().padStart(4, "0");
+  const host = isIPv6(address.host)
+    ? undefined
+    : Buffer.from(address.host.split(".").map(Number))
+        .readUInt32LE(0)
+        .toString(16)
+        .toUpperCase()
+        .padStart(8, "0");
+  let table: string;
+  try {
+    table = readFileSync(file, "latin1");
+  } catch {
+    return 0;
+  }
+  let drops = 0;
+  for (const line of table.split("\n").slice(1)) {
+    const columns = line.trim().split(/\s+/);
+    const [localHost, localPort] = (columns[1] ?? "").split(":");
+    if (localPort === port && (host === undefined || localHost === host)) drops += Number(columns.at(-1));
+  }
+  return drops;
+}
+
+/** See udp.ts. */
+export async function openSender(remote: RemoteAddress, options: SenderOptions): Promise<BatchSender> {
+  assertUdp(remote);
+  const socket = newSocket(remote);
+  const sender = new DgramSender(socket, options);
+  socket.connect(remote.port, remote.host);
+  await once(socket, "connect");
+  return sender;
+}
+
+class DgramSender implements BatchSender {
+  readonly io = "dgram";
+  readonly tally: SendTally = newTally();
+  readonly #socket: Socket;
+  readonly #memory: WebAssembly.Memory;
+  readonly #queueBytesMax: number;
+  #queuedBytes = 0;
+  #waiting: (() => void)[] = [];
+
+  constructor(socket: Socket, options: SenderOptions) {
+    this.#socket = socket;
+    this.#memory = options.memory;
+    this.#queueBytesMax = options.queueBytesMax;
+    // ICMP refusals that no send() was told of arrive here.
+    socket.on("error", () => {
+      this.tally.refusals += 1;
+    });
+  }
+
+  send(headers: number, count: number): void {
+    const view = new DataView(this.#memory.buffer);
+    for (let i = 0; i < count; i++) {
+      const header = headers + i * HEADER_BYTES;
+      const iovec = Number(view.getBigUint64(header + HEADER_IOV, true));
+      // Without mmsg the memory base is 0, so addresses are offsets.
+      const iovecPayload = Number(view.getBigUint64(iovec, true));
+      const payloadBytes = view.getUint32(iovec + IOVEC_LENGTH, true);
+      const lines = view.getUint32(header + HEADER_LINES, true);
+      if (this.#queuedBytes + payloadBytes > this.#queueBytesMax) {
+        this.tally.linesLost.queue_full += lines;
+        continue;
+      }
+      // node:dgram sends later, when the memory holds the next packet: it gets a copy.
+      this.#sendCopy(
+        Buffer.from(new Uint8Array(this.#memory.buffer, iovecPayload, payloadBytes)),
+        lines,
+        false,
+      );
+    }
+  }
+
+  #sendCopy(payload: Buffer, lines: number, isRetry: boolean): void {
+    this.#queuedBytes += payload.length;
+    this.#socket.send(payload, (error) => {
+      this.#queuedBytes -= payload.length;
+      const code = (error as NodeJS.ErrnoException | null)?.code;
+      if (code === undefined) {
+        this.tally.packetsSent += 1;
+        this.tally.bytesSent += payload.length;
+        this.tally.linesSent += lines;
+      } else {
+        if (code === "ECONNREFUSED") this.tally.refusals += 1;
+        // A refusal tells of an earlier packet; this one was not tried yet.
+        if (code === "ECONNREFUSED" && !isRetry) this.#sendCopy(payload, lines, true);
+        else if (code === "ECONNREFUSED") this.tally.linesLost.refused += lines;
+        else if (code === "EMSGSIZE") this.tally.linesLost.too_long += lines;
+        else if (code === "ENETUNREACH" || code === "EHOSTUNREACH") this.tally.linesLost.unreachable += lines;
+        else if (code === "EAGAIN" || code === "ENOBUFS") this.tally.linesLost.no_buffer += lines;
+        else this.tally.linesLost.error += lines;
+      }
+      if (this.#queuedBytes === 0) for (const wake of this.#waiting.splice(0)) wake();
+    });
+  }
+
+  async flush(): Promise<void> {
+    if (this.#queuedBytes > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
