@@ -23,7 +23,7 @@ export function setupBatch(memoryBase: u64): void {
   headers = reserve(SLOT_COUNT * HEADER_BYTES);
   const iovecs = reserve(SLOT_COUNT * IOVEC_BYTES);
   slots = reserve(SLOT_COUNT * SLOT_BYTES);
-  for (let i: usize = 0; i < SLOT_COUNT; i++) {
+  for (let i: usize = 0; i < usize(SLOT_COUNT); i++) {
     const iovec = iovecs + i * IOVEC_BYTES;
     store<u64>(iovec, memoryBase + u64(slots + i * SLOT_BYTES));
     store<u64>(iovec, SLOT_PAYLOAD_BYTES_MAX, IOVEC_LENGTH);

@@ -1,0 +1,170 @@
+/**
+ * One open interval of the store: a table that snapshots are merged into, and from which its aggregates are read.
+ * Each has kernel memory of its own, which is used again for later intervals.
+ */
+import { randomBytes } from "node:crypto";
+import type { Aggregate, MetricType } from "../shared/metric.ts";
+import { AGGREGATES, METRIC_TYPES } from "../shared/metric.ts";
+import { frameBody, readLabel, type SnapshotLabel, snapshotIdentity } from "../shared/wire.ts";
+import {
+  type AggregatorKernel,
+  loadAggregatorKernel,
+  RECORD_KEY,
+  RECORD_KEY_BYTES,
+  RECORD_TYPE,
+  SNAPSHOT_BODY_BYTES_MAX,
+} from "./kernel.ts";
+
+/** Room beside the table: index, a snapshot to merge, and scratch to sort a large timer in. */
+const MEMORY_BESIDE_HEAP_BYTES = SNAPSHOT_BODY_BYTES_MAX + (576 << 20);
+
+export interface IntervalOptions {
+  readonly intervalMs: number;
+  /** Series that one interval may have. */
+  readonly seriesMax: number;
+  /** Bound of the table in bytes. */
+  readonly memoryBytesMax: number;
+  readonly aggregates: Readonly<Record<MetricType, readonly Aggregate[]>>;
+  readonly updateCountThreshold: number;
+  readonly debug?: boolean;
+}
+
+/** What became of a snapshot's lines. */
+export type MergeResult =
+  | { readonly kind: "merged"; readonly takenLines: number; readonly refusedLines: number }
+  | { readonly kind: "repeated" }
+  | { readonly kind: "invalid" };
+
+/** A series as the kernel has it: its key as bytes source[start, end), its type and its aggregates. */
+export interface SeriesView {
+  source: Buffer;
+  start: number;
+  end: number;
+  /** Index in METRIC_TYPES. */
+  type: number;
+  /** One for each aggregate of the type, NaN where there is nothing to say. */
+  values: Float64Array;
+}
+
+export class Interval {
+  readonly #kernel: AggregatorKernel;
+  readonly #seen = new Set<string>();
+  /** Index k. */
+  index = 0;
+  /** Lines merged. */
+  lines = 0;
+
+  private constructor(kernel: AggregatorKernel) {
+    this.#kernel = kernel;
+  }
+
+  static async create(options: IntervalOptions): Promise<Interval> {
+    const memoryMax = options.memoryBytesMax + MEMORY_BESIDE_HEAP_BYTES;
+    const kernel = await loadAggregatorKernel(memoryMax, options.debug);
+    const { exports } = kernel;
+    // An unsigned 32-bit bound: the largest heap is a little under 4 GiB.
+    const heapMax = Math.min(options.memoryBytesMax, 0xffff_0000 - MEMORY_BESIDE_HEAP_BYTES);
+    exports.setupStore(randomBytes(8).readBigUInt64LE(), options.seriesMax, heapMax, SNAPSHOT_BODY_BYTES_MAX);
+    exports.setAggregation(options.intervalMs / 1000, options.updateCountThreshold);
+    METRIC_TYPES.forEach((type, code) => {
+      for (const aggregate of options.aggregates[type]) {
+        exports.wantAggregate(code, AGGREGATES.indexOf(aggregate.kind), aggregate.fraction ?? 0);
+      }
+    });
+    return new Interval(kernel);
+  }
+
+  /** Empties the interval for index k. */
+  open(index: number): void {
+    this.#kernel.exports.resetTable();
+    this.#seen.clear();
+    this.index = index;
+    this.lines = 0;
+  }
+
+  get seriesCount(): number {
+    return this.#kernel.exports.tableSeries();
+  }
+
+  /** Memory that the table uses, in bytes. */
+  get tableBytes(): number {
+    return this.#kernel.exports.heapBytes();
+  }
+
+  /** Merges a frame. A frame that was merged before changes nothing, and neither does a broken one. */
+  merge(frame: Uint8Array, label: SnapshotLabel | undefined = readLabel(frame)): MergeResult {
+    if (label === undefined) return { kind: "invalid" };
+    const identity = snapshotIdentity(label);
+    if (this.#seen.has(identity)) return { kind: "repeated" };
+    if (!this.#mergeBody(frameBody(frame), label.entries, false)) return { kind: "invalid" };
+    this.#seen.add(identity);
+    const { exports } = this.#kernel;
+    const takenLines = exports.mergeTakenLines();
+    this.lines += takenLines;
+    return { kind: "merged", takenLines, refusedLines: exports.mergeRefusedLines() };
+  }
+
+  /** Gives the gauges that were changed here, but not set, the levels of an earlier interval to start from. */
+  mergeBases(bases: GaugeBases): void {
+    this.#mergeBody(bases.body, bases.entries, true);
+  }
+
+  /** Adds gauge levels as series of their own; equal names take the newer level. */
+  keepBases(bases: GaugeBases): boolean {
+    this.#mergeBody(bases.body, bases.entries, false);
+    return this.#kernel.exports.mergeRefusedLines() === 0;
+  }
+
+  /** Returns the level of every gauge. stamp: a later one wins over an earlier one when they are merged. */
+  gaugeBases(stamp: number): GaugeBases {
+    const { exports, memory } = this.#kernel;
+    const bytes = exports.encodeGaugeBases(stamp);
+    const body = new Uint8Array(memory.buffer, exports.snapshotAddress(), bytes).slice();
+    return { body, entries: exports.snapshotEntries() };
+  }
+
+  #mergeBody(body: Uint8Array, entries: number, onlyKnown: boolean): boolean {
+    if (body.length > SNAPSHOT_BODY_BYTES_MAX) return false;
+    const { exports, memory } = this.#kernel;
+    new Uint8Array(memory.buffer).set(body, exports.inputAddress());
+    return exports.merge(body.length, entries, onlyKnown) !== 0;
+  }
+
+  /**
+   * Visits every series with its aggregates, in the order in which they were first seen. The view is reused: what
+   * is wanted of it must be copied. Nothing may be merged meanwhile.
+   */
+  *series(): Generator<SeriesView, void, void> {
+    const { exports, memory } = this.#kernel;
+    const results = exports.resultsAddress();
+    const view: SeriesView = {
+      source: Buffer.alloc(0),
+      start: 0,
+      end: 0,
+      type: 0,
+      values: new Float64Array(0),
+    };
+    let words = new DataView(memory.buffer);
+    for (let record = exports.firstRecord(); record !== 0; record = exports.nextRecord(record)) {
+      const count = exports.aggregateSeries(record);
+      // Sorting may have grown the memory, which detaches the views on it.
+      if (view.source.buffer !== memory.buffer) {
+        view.source = Buffer.from(memory.buffer);
+        words = new DataView(memory.buffer);
+      }
+      if (view.values.length !== count || view.values.buffer !== memory.buffer) {
+        view.values = new Float64Array(memory.buffer, results, count);
+      }
+      view.type = words.getUint8(record + RECORD_TYPE);
+      view.start = record + RECORD_KEY;
+      view.end = view.start + words.getUint16(record + RECORD_KEY_BYTES, true);
+      yield view;
+    }
+  }
+}
+
+/** Levels of gauges, as the body of a snapshot. */
+export interface GaugeBases {
+  readonly body: Uint8Array;
+  readonly entries: number;
+}

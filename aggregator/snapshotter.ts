@@ -1,0 +1,190 @@
+/**
+ * The intake side of the aggregator: datagrams go in, and at every snapshot boundary of the wall clock, and always
+ * at an interval's end, a labelled snapshot comes out. It belongs to one thread, which drives it.
+ */
+import { randomBytes } from "node:crypto";
+import { DROP_REASON_COUNT } from "../shared/kernel/reasons.ts";
+import type { ReceiveBatch } from "../shared/udp.ts";
+import { newFrame } from "../shared/wire.ts";
+import { type AggregatorKernel, FULL, loadAggregatorKernel, SNAPSHOT_BODY_BYTES_MAX } from "./kernel.ts";
+
+/** Room beside the heap: receive slots, index, scratch, and the encoded snapshot. */
+const MEMORY_BESIDE_HEAP_BYTES = 256 << 20;
+
+export interface SnapshotterOptions {
+  readonly node: bigint;
+  readonly incarnation: bigint;
+  /** Tells this intake from the node's others. */
+  readonly origin: number;
+  readonly intervalMs: number;
+  readonly snapshotIntervalMs: number;
+  /** A snapshot is cut early when it would have more series than this. */
+  readonly seriesMax: number;
+  readonly nameBytesMax: number;
+  readonly tagsBytesMax: number;
+  /** Address of the kernel's memory for system calls; see memoryAddress() in udp.ts. */
+  readonly memoryBase: (memory: WebAssembly.Memory) => Promise<bigint>;
+  /** Bound of the table in bytes; a snapshot is cut early when it is reached. */
+  readonly heapBytesMax?: number;
+  readonly debug?: boolean;
+}
+
+/** Takes a finished frame; returns false when there is no room for it, and then its lines are lost. */
+export type PostSnapshot = (frame: Uint8Array<ArrayBuffer>) => boolean;
+
+/** What an intake has seen since it started. */
+export interface IntakeCounts {
+  datagrams: number;
+  bytes: number;
+  accepted: number;
+  /** By code of kernel/reasons.ts. */
+  readonly dropped: Float64Array;
+  snapshots: number;
+  snapshotBytes: number;
+  /** Accepted lines in snapshots that found no room on the way to the store. */
+  lostLines: number;
+}
+
+export class Snapshotter {
+  readonly batch: ReceiveBatch;
+  readonly counts: IntakeCounts = {
+    datagrams: 0,
+    bytes: 0,
+    accepted: 0,
+    dropped: new Float64Array(DROP_REASON_COUNT),
+    snapshots: 0,
+    snapshotBytes: 0,
+    lostLines: 0,
+  };
+  readonly #kernel: AggregatorKernel;
+  readonly #options: SnapshotterOptions;
+  readonly #post: PostSnapshot;
+  #interval: number;
+  #nextCutMs: number;
+  #sequence = 0;
+  #acceptedBefore = 0;
+
+  private constructor(
+    kernel: AggregatorKernel,
+    options: SnapshotterOptions,
+    nowMs: number,
+    post: PostSnapshot,
+  ) {
+    this.#kernel = kernel;
+    this.#options = options;
+    this.#post = post;
+    this.batch = {
+      memory: kernel.memory,
+      headers: kernel.exports.batchHeaders(),
+      slots: kernel.exports.batchSlots(),
+    };
+    this.#interval = Math.floor(nowMs / options.intervalMs);
+    this.#nextCutMs = this.#cutAfter(nowMs);
+  }
+
+  /** nowMs: wall clock, which decides the first interval. */
+  static async create(options: SnapshotterOptions, nowMs: number, post: PostSnapshot): Promise<Snapshotter> {
+    const heapMax = options.heapBytesMax ?? SNAPSHOT_BODY_BYTES_MAX;
+    const kernel = await loadAggregatorKernel(heapMax + MEMORY_BESIDE_HEAP_BYTES, options.debug);
+    kernel.exports.setupIntake(
+      await options.memoryBase(kernel.memory),
+      randomBytes(8).readBigUInt64LE(),
+      options.origin,
+      options.seriesMax,
+      heapMax,
+      options.nameBytesMax,
+      options.tagsBytesMax,
+    );
+    return new Snapshotter(kernel, options, nowMs, post);
+  }
+
+  /** Index of the interval that lines now fall in. */
+  get interval(): number {
+    return this.#interval;
+  }
+
+  /** Takes `received` datagrams lying in the batch's slots, 0 where only time has passed. */
+  consume(received: number, nowMs: number): void {
+    // The boundary comes first: a receiver that waits wakes at once, so what it brings is of the new interval.
+    // A clock that was set back must not hold snapshots up until it has caught up.
+    if (nowMs >= this.#nextCutMs || nowMs < this.#nextCutMs - this.#options.snapshotIntervalMs)
+      this.cut(nowMs);
+    if (received === 0) return;
+    while (this.#kernel.exports.consume(received, nowMs) === FULL) this.#send(this.#interval);
+  }
+
+  /** Cuts a snapshot now, and goes on to the interval that nowMs lies in, never back to an earlier one. */
+  cut(nowMs: number): void {
+    const next = Math.max(this.#interval, Math.floor(nowMs / this.#options.intervalMs));
+    this.#send(next);
+    this.#interval = next;
+    this.#nextCutMs = this.#cutAfter(nowMs);
+  }
+
+  /** Cuts the last snapshot and declares its interval closed. */
+  close(): void {
+    this.#send(this.#interval + 1);
+    this.#interval += 1;
+  }
+
+  /** The next snapshot boundary, or the interval's end where that comes first. */
+  #cutAfter(nowMs: number): number {
+    const { snapshotIntervalMs, intervalMs } = this.#options;
+    const boundary = (Math.floor(nowMs / snapshotIntervalMs) + 1) * snapshotIntervalMs;
+    const end = (Math.floor(nowMs / intervalMs) + 1) * intervalMs;
+    return Math.min(boundary, end);
+  }
+
+  /** Sends what the table holds, and empties it. Nothing is sent when there is neither a line nor a closed interval. */
+  #send(lowestOpen: number): void {
+    const { exports, memory } = this.#kernel;
+    this.refreshCounts();
+    const lines = this.counts.accepted - this.#acceptedBefore;
+    if (lines === 0 && lowestOpen === this.#interval) return;
+    const bodyBytes = exports.encode();
+    const label = this.#label(lowestOpen, exports.snapshotEntries(), lines);
+    const frame = newFrame(label, bodyBytes);
+    frame.set(new Uint8Array(memory.buffer, exports.snapshotAddress(), bodyBytes), frame.length - bodyBytes);
+    exports.resetTable();
+    this.#acceptedBefore = this.counts.accepted;
+    this.#sequence += 1;
+    if (this.#post(frame)) {
+      this.counts.snapshots += 1;
+      this.counts.snapshotBytes += frame.length;
+      return;
+    }
+    this.counts.lostLines += lines;
+    // The store must still learn that the interval is closed; an empty frame is small enough to be let through.
+    if (lowestOpen > this.#interval) {
+      this.#post(newFrame(this.#label(lowestOpen, 0, 0), 0));
+      this.#sequence += 1;
+    }
+  }
+
+  #label(lowestOpen: number, entries: number, lines: number) {
+    const { node, incarnation, origin, intervalMs } = this.#options;
+    const sequence = this.#sequence;
+    return {
+      node,
+      incarnation,
+      origin,
+      sequence,
+      interval: this.#interval,
+      lowestOpen,
+      intervalMs,
+      entries,
+      lines,
+    };
+  }
+
+  /** Brings `counts` up to date with the kernel. */
+  refreshCounts(): void {
+    const { exports, memory } = this.#kernel;
+    const lines = new Float64Array(memory.buffer, exports.lineCountsAddress(), DROP_REASON_COUNT);
+    this.counts.datagrams = exports.datagramCount();
+    this.counts.bytes = exports.byteCount();
+    this.counts.accepted = lines[0]!;
+    this.counts.dropped.set(lines);
+    this.counts.dropped[0] = 0;
+  }
+}

@@ -1,0 +1,86 @@
+/** Graphite tags in a series key: `name;k=v;k=v`, sorted by their bytes so that order does not make a series. */
+import { reserve } from "./arena";
+
+const SEMICOLON: u32 = 59;
+
+/** Tags that a key may have. */
+export const TAGS_MAX = 256;
+
+/** Start addresses and byte counts of the tags being sorted, as pairs of u32. */
+let parts: usize = 0;
+
+/** Reserves the list of tags. */
+export function setupTags(): void {
+  parts = reserve(TAGS_MAX * 8);
+}
+
+/** Whether text a comes after text b, byte by byte; where one starts with the other, the shorter comes first. */
+function isAfter(a: usize, aBytes: usize, b: usize, bBytes: usize): bool {
+  const bytes = min<usize>(aBytes, bBytes);
+  for (let i: usize = 0; i < bytes; i++) {
+    const x = load<u8>(a + i);
+    const y = load<u8>(b + i);
+    if (x != y) return x > y;
+  }
+  return aBytes > bBytes;
+}
+
+/** Whether the tags start..end, written behind one another with semicolons, are sorted and none is empty. */
+export function areTagsInOrder(start: usize, end: usize): bool {
+  let before: usize = 0;
+  let beforeBytes: usize = 0;
+  let at = start;
+  while (true) {
+    const tag = at;
+    while (at < end && load<u8>(at) != SEMICOLON) at += 1;
+    if (at == tag) return false;
+    if (before != 0 && isAfter(before, beforeBytes, tag, at - tag)) return false;
+    if (at == end) return true;
+    before = tag;
+    beforeBytes = at - tag;
+    at += 1;
+  }
+}
+
+/**
+ * Writes the tags start..end sorted, each behind a semicolon, without empty ones; where all are empty a single
+ * semicolon keeps the key marked as tagged. Returns the bytes written, 0 when there are more than TAGS_MAX.
+ */
+export function writeSortedTags(target: usize, start: usize, end: usize): usize {
+  let count = 0;
+  let at = start;
+  while (at < end) {
+    const tag = at;
+    while (at < end && load<u8>(at) != SEMICOLON) at += 1;
+    if (at > tag) {
+      if (count == TAGS_MAX) return 0;
+      insertSorted(count, tag, at - tag);
+      count += 1;
+    }
+    at += 1;
+  }
+  if (count == 0) {
+    store<u8>(target, SEMICOLON);
+    return 1;
+  }
+  let out = target;
+  for (let i = 0; i < count; i++) {
+    const part = parts + (usize(i) << 3);
+    const bytes = load<u32>(part, 4);
+    store<u8>(out, SEMICOLON);
+    memory.copy(out + 1, load<u32>(part), bytes);
+    out += bytes + 1;
+  }
+  return out - target;
+}
+
+/** Inserts a tag into the first `count` parts behind those that do not come after it. */
+function insertSorted(count: i32, tag: usize, bytes: usize): void {
+  let place = parts + (usize(count) << 3);
+  while (place > parts && isAfter(load<u32>(place - 8), load<u32>(place - 8, 4), tag, bytes)) {
+    store<u64>(place, load<u64>(place - 8));
+    place -= 8;
+  }
+  store<u32>(place, u32(tag));
+  store<u32>(place, u32(bytes), 4);
+}

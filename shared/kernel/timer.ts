@@ -1,0 +1,157 @@
+/**
+ * Timers keep every sample, in runs on the heap. Samples sent without a rate have weight 1 and are kept as bare
+ * values, the others as pairs of value and weight.
+ *
+ *   record    a = last value   b = its stamp   c = its origin   head, tail = first and last run
+ *             count = plain samples   weighted count = pairs
+ *   run       0 u32 next   4 u32 capacity   8 u32 count   12 u32 is weighted   16 values, or (value, weight) pairs
+ *   payload   last f64   stamp f64   u32 origin   u32 plain   u32 pairs   u32 0   plain values   pairs
+ */
+import { allocate } from "./heap";
+import {
+  RECORD_A,
+  RECORD_B,
+  RECORD_C,
+  RECORD_COUNT,
+  RECORD_HEAD,
+  RECORD_TAIL,
+  RECORD_WEIGHTED_COUNT,
+} from "./table";
+
+const RUN_CAPACITY = 4;
+const RUN_COUNT = 8;
+const RUN_IS_WEIGHTED = 12;
+const RUN_SAMPLES: usize = 16;
+const CAPACITY_MIN: u32 = 4;
+const CAPACITY_MAX: u32 = 4096;
+const PAYLOAD_FIXED_BYTES: usize = 32;
+
+/** Returns the shift from a sample count to bytes. */
+function sampleShift(isWeighted: u32): usize {
+  return 3 + usize(isWeighted);
+}
+
+/** Returns a run of the wanted kind with room for at least one sample, the tail where it fits; 0 without memory. */
+function runWithRoom(record: usize, isWeighted: u32, wanted: u32): usize {
+  const tail = usize(load<u32>(record, RECORD_TAIL));
+  if (tail != 0 && load<u32>(tail, RUN_IS_WEIGHTED) == isWeighted) {
+    if (load<u32>(tail, RUN_COUNT) < load<u32>(tail, RUN_CAPACITY)) return tail;
+  }
+  // A quarter of what is there bounds the memory that stands empty.
+  const held = load<u32>(record, RECORD_COUNT) + load<u32>(record, RECORD_WEIGHTED_COUNT);
+  const capacity = min<u32>(max<u32>(max<u32>(CAPACITY_MIN, wanted), held >> 2), CAPACITY_MAX);
+  const run = allocate(RUN_SAMPLES + (usize(capacity) << sampleShift(isWeighted)));
+  if (run == 0) return 0;
+  store<u32>(run, 0);
+  store<u32>(run, capacity, RUN_CAPACITY);
+  store<u32>(run, 0, RUN_COUNT);
+  store<u32>(run, isWeighted, RUN_IS_WEIGHTED);
+  if (tail == 0) store<u32>(record, u32(run), RECORD_HEAD);
+  else store<u32>(tail, u32(run));
+  store<u32>(record, u32(run), RECORD_TAIL);
+  return run;
+}
+
+/** Adds one sample. Returns whether there was room. */
+export function addToTimer(record: usize, value: f64, weight: f64, stamp: f64, origin: u32): bool {
+  const isWeighted = u32(weight != 1);
+  const run = runWithRoom(record, isWeighted, 1);
+  if (run == 0) return false;
+  const count = load<u32>(run, RUN_COUNT);
+  const at = run + RUN_SAMPLES + (usize(count) << sampleShift(isWeighted));
+  store<f64>(at, value);
+  if (isWeighted != 0) store<f64>(at, weight, 8);
+  store<u32>(run, count + 1, RUN_COUNT);
+  const counter = record + RECORD_COUNT + (usize(isWeighted) << 2);
+  store<u32>(counter, load<u32>(counter) + 1);
+  store<f64>(record, value, RECORD_A);
+  store<f64>(record, stamp, RECORD_B);
+  store<f64>(record, f64(origin), RECORD_C);
+  return true;
+}
+
+/** Appends samples lying behind one another. Returns how many found room. */
+function append(record: usize, from: usize, count: u32, isWeighted: u32): u32 {
+  const shift = sampleShift(isWeighted);
+  let done: u32 = 0;
+  while (done < count) {
+    const run = runWithRoom(record, isWeighted, count - done);
+    if (run == 0) break;
+    const held = load<u32>(run, RUN_COUNT);
+    const part = min<u32>(count - done, load<u32>(run, RUN_CAPACITY) - held);
+    memory.copy(
+      run + RUN_SAMPLES + (usize(held) << shift),
+      from + (usize(done) << shift),
+      usize(part) << shift,
+    );
+    store<u32>(run, held + part, RUN_COUNT);
+    done += part;
+  }
+  const counter = record + RECORD_COUNT + (usize(isWeighted) << 2);
+  store<u32>(counter, load<u32>(counter) + done);
+  return done;
+}
+
+/** Copies all samples of one kind to target, behind one another. */
+export function copySamples(record: usize, isWeighted: u32, target: usize): void {
+  const shift = sampleShift(isWeighted);
+  for (let run = usize(load<u32>(record, RECORD_HEAD)); run != 0; run = usize(load<u32>(run))) {
+    if (load<u32>(run, RUN_IS_WEIGHTED) != isWeighted) continue;
+    const bytes = usize(load<u32>(run, RUN_COUNT)) << shift;
+    memory.copy(target, run + RUN_SAMPLES, bytes);
+    target += bytes;
+  }
+}
+
+export function timerPayloadBytes(record: usize): usize {
+  const plain = usize(load<u32>(record, RECORD_COUNT));
+  return PAYLOAD_FIXED_BYTES + (plain << 3) + (usize(load<u32>(record, RECORD_WEIGHTED_COUNT)) << 4);
+}
+
+export function timerIsValid(payload: usize, bytes: usize): bool {
+  if (bytes < PAYLOAD_FIXED_BYTES) return false;
+  const plain = u64(load<u32>(payload, 20));
+  const pairs = u64(load<u32>(payload, 24));
+  if (u64(bytes) != u64(PAYLOAD_FIXED_BYTES) + plain * 8 + pairs * 16) return false;
+  if (!isFinite(load<f64>(payload)) || !isFinite(load<f64>(payload, 8))) return false;
+  for (let at = PAYLOAD_FIXED_BYTES; at < bytes; at += 8)
+    if (!isFinite(load<f64>(payload + at))) return false;
+  return true;
+}
+
+export function writeTimer(record: usize, payload: usize): void {
+  const plain = load<u32>(record, RECORD_COUNT);
+  store<f64>(payload, load<f64>(record, RECORD_A));
+  store<f64>(payload, load<f64>(record, RECORD_B), 8);
+  store<u32>(payload, u32(load<f64>(record, RECORD_C)), 16);
+  store<u32>(payload, plain, 20);
+  store<u32>(payload, load<u32>(record, RECORD_WEIGHTED_COUNT), 24);
+  store<u32>(payload, 0, 28);
+  copySamples(record, 0, payload + PAYLOAD_FIXED_BYTES);
+  copySamples(record, 1, payload + PAYLOAD_FIXED_BYTES + (usize(plain) << 3));
+}
+
+/** Whether the payload's last sample is younger than the record's; ties go by origin, then value. */
+function isLastNewer(record: usize, payload: usize): bool {
+  if (load<u32>(record, RECORD_HEAD) == 0) return true;
+  const stamp = load<f64>(payload, 8);
+  const ownStamp = load<f64>(record, RECORD_B);
+  if (stamp != ownStamp) return stamp > ownStamp;
+  const origin = f64(load<u32>(payload, 16));
+  const ownOrigin = load<f64>(record, RECORD_C);
+  if (origin != ownOrigin) return origin > ownOrigin;
+  return load<f64>(payload) > load<f64>(record, RECORD_A);
+}
+
+/** Returns how many of the payload's samples found room: they are lost one by one, not all together. */
+export function mergeTimer(record: usize, payload: usize): u32 {
+  const plain = load<u32>(payload, 20);
+  if (isLastNewer(record, payload)) {
+    store<f64>(record, load<f64>(payload), RECORD_A);
+    store<f64>(record, load<f64>(payload, 8), RECORD_B);
+    store<f64>(record, f64(load<u32>(payload, 16)), RECORD_C);
+  }
+  const from = payload + PAYLOAD_FIXED_BYTES;
+  const done = append(record, from, plain, 0);
+  return done + append(record, from + (usize(plain) << 3), load<u32>(payload, 24), 1);
+}
