@@ -33,6 +33,7 @@ export interface AggregatorExports {
   aggregateSeries(record: number): number;
   resultsAddress(): number;
   lineCountsAddress(): number;
+  receivedCount(): number;
   datagramCount(): number;
   byteCount(): number;
 }

@@ -36,6 +36,8 @@ export type PostSnapshot = (frame: Uint8Array<ArrayBuffer>) => boolean;
 export interface IntakeCounts {
   datagrams: number;
   bytes: number;
+  /** Lines received: accepted and dropped ones together. */
+  received: number;
   accepted: number;
   /** By code of kernel/reasons.ts. */
   readonly dropped: Float64Array;
@@ -50,6 +52,7 @@ export class Snapshotter {
   readonly counts: IntakeCounts = {
     datagrams: 0,
     bytes: 0,
+    received: 0,
     accepted: 0,
     dropped: new Float64Array(DROP_REASON_COUNT),
     snapshots: 0,
@@ -183,6 +186,7 @@ export class Snapshotter {
     const lines = new Float64Array(memory.buffer, exports.lineCountsAddress(), DROP_REASON_COUNT);
     this.counts.datagrams = exports.datagramCount();
     this.counts.bytes = exports.byteCount();
+    this.counts.received = exports.receivedCount();
     this.counts.accepted = lines[0]!;
     this.counts.dropped.set(lines);
     this.counts.dropped[0] = 0;

@@ -48,7 +48,7 @@ export function parseAggregate(text: string): Aggregate | undefined {
 }
 
 function percentileFraction(number: string): number {
-  if (number.includes(".")) return Math.min(1, Number(number) / 100);
+  if (number.includes(".")) return Math.min(1, Number(`${number}e-2`));
   if (/^10+$/.test(number) && number.length > 2) return 1;
   return Number(`0.${number}`);
 }

@@ -67,6 +67,7 @@ const FULL = 1;
 
 /** DROP_REASON_COUNT doubles; the first counts accepted lines. */
 let lineCounts: usize = 0;
+let linesReceived: f64 = 0;
 let datagrams: f64 = 0;
 let bytesReceived: f64 = 0;
 
@@ -150,6 +151,7 @@ function consumeDatagram(end: usize): bool {
       line += 1;
       continue;
     }
+    linesReceived += 1;
     const reason = parseLine(line, samples + usize(sampleCount) * SAMPLE_BYTES);
     line = lineEnd + 1;
     if (reason != DROP_NONE) {
@@ -304,6 +306,11 @@ export function resultsAddress(): usize {
 /** Address of DROP_REASON_COUNT doubles: lines accepted, then lines dropped by reason. */
 export function lineCountsAddress(): usize {
   return lineCounts;
+}
+
+/** Lines met, blank ones apart; each ends up accepted or dropped. */
+export function receivedCount(): f64 {
+  return linesReceived;
 }
 
 export function datagramCount(): f64 {

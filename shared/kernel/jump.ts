@@ -11,11 +11,13 @@ const TWO_TO_31: f64 = 2147483648;
 export function jump(key: u64, bucketCount: i32): i32 {
   const count = f64(bucketCount);
   let bucket: i32 = 0;
-  for (;;) {
-    key = key * MULTIPLIER + 1;
-    // The order of these roundings is part of the result. What is not below the count need not be an i32.
-    const next = f64(bucket + 1) * (TWO_TO_31 / f64(i64((key >>> 33) + 1)));
-    if (next >= count) return bucket;
+  let next: f64 = 0;
+  while (next < count) {
+    // Whatever is not below the count need not fit into 32 bits.
     bucket = i32(next);
+    key = key * MULTIPLIER + 1;
+    // The order of these roundings is part of the result.
+    next = f64(bucket + 1) * (TWO_TO_31 / f64(i64((key >>> 33) + 1)));
   }
+  return bucket;
 }

@@ -98,11 +98,12 @@ function matchBlock(at: usize, byte: v128): u64 {
 /** Returns the address of the next such byte. A line feed is always found: each datagram ends with one. */
 function find(at: usize, byte: u32): usize {
   const lanes = i8x16.splat(i8(byte));
-  for (;;) {
-    const hits = matchBlock(at, lanes);
-    if (hits != 0) return at + usize(ctz(hits));
+  let hits = matchBlock(at, lanes);
+  while (hits == 0) {
     at += BLOCK_BYTES;
+    hits = matchBlock(at, lanes);
   }
+  return at + usize(ctz(hits));
 }
 
 /** Returns the address of the first colon of a long line, or of its end. */

@@ -46,7 +46,9 @@ const ROUTED: usize = 24;
 
 let destinationCount: u32 = 0;
 let destinations: usize = 0;
+let base: u64 = 0;
 let headers: usize = 0;
+let iovecs: usize = 0;
 let packetlen: usize = 0;
 /** Stack of free buffers, and how many it holds. */
 let freeBuffers: usize = 0;
@@ -86,17 +88,241 @@ export function setupPack(
   const bufferCount = count + SPARE_BUFFERS;
   sealLog = reserve(usize(bufferCount) * 8);
   freeBuffers = reserve(usize(bufferCount) * 4);
-  setupHeaders(memoryBase);
+  base = memoryBase;
+  setupHeaders();
   setupBuffers(bufferCount);
 }
 
-function setupHeaders(memoryBase: u64): void {
+function setupHeaders(): void {
   const packets = usize(destinationCount) * PACKETS_MAX;
   headers = reserve(packets * HEADER_BYTES);
-  const iovecs = reserve(packets * IOVEC_BYTES);
+  iovecs = reserve(packets * IOVEC_BYTES);
   for (let i: usize = 0; i < packets; i++) {
     const header = headers + i * HEADER_BYTES;
-    store<u64>(header, memoryBase + u64(iovecs + i * IOVEC_BYTES), HEADER_IOV);
+    store<u64>(header, base + u64(iovecs + i * IOVEC_BYTES), HEADER_IOV);
     store<u64>(header, 1, HEADER_IOV_COUNT);
   }
+}
+
+function setupBuffers(bufferCount: u32): void {
+  const longest = max(packetlen, usize(SLOT_PAYLOAD_BYTES_MAX));
+  const bytes = longest + prefixBytes + tagsBytes + 4 + SLACK_BYTES;
+  // An odd number of cache lines, so that the heads of packets do not share the same cache sets.
+  const stride = (((bytes + 63) / 64) | 1) * 64;
+  const buffers = reserve(usize(bufferCount) * stride);
+  for (let i: u32 = 0; i < bufferCount; i++) giveBuffer(buffers + usize(bufferCount - 1 - i) * stride);
+}
+
+function giveBuffer(buffer: usize): void {
+  store<u32>(freeBuffers + usize(freeCount) * 4, u32(buffer));
+  freeCount += 1;
+}
+
+/** Address of the text put before each line. */
+export function prefixText(): usize {
+  return prefix;
+}
+
+/** Address of the tags appended to each line. */
+export function tagsText(): usize {
+  return tags;
+}
+
+/** Whether lines are changed on their way. */
+export function isRewriting(): bool {
+  return prefixBytes + tagsBytes != 0;
+}
+
+/** Address of a destination's record. */
+function recordOf(destination: u32): usize {
+  return destinations + usize(destination) * DESTINATION_BYTES;
+}
+
+/** Copies in strides of 64 bytes; reads and writes up to 63 bytes too many. */
+function copyWide(to: usize, from: usize, bytes: usize): void {
+  const end = from + bytes;
+  do {
+    v128.store(to, v128.load(from));
+    v128.store(to, v128.load(from, 16), 16);
+    v128.store(to, v128.load(from, 32), 32);
+    v128.store(to, v128.load(from, 48), 48);
+    from += 64;
+    to += 64;
+  } while (from < end);
+}
+
+/**
+ * Makes room for a line of so many bytes. Returns the address where it goes, or 0 where sealed packets must be sent
+ * first; nothing has changed then.
+ */
+function makeRoom(record: usize, destination: u32, bytes: usize): usize {
+  const used = usize(load<u32>(record, USED));
+  if (used != 0 && used + bytes > packetlen) {
+    // Without a free buffer the sealed packet would leave nothing to write the line to.
+    if (freeCount == 0 || !seal(record, destination)) return 0;
+  } else if (used != 0) {
+    return usize(load<u32>(record, OPEN)) + used;
+  }
+  if (freeCount == 0) return 0;
+  freeCount -= 1;
+  const buffer = load<u32>(freeBuffers + usize(freeCount) * 4);
+  store<u32>(record, buffer, OPEN);
+  return usize(buffer);
+}
+
+/** Notes that a line ends before `end`, which is behind its line feed. */
+function closeLine(record: usize, end: usize): void {
+  store<u32>(record, u32(end) - load<u32>(record, OPEN), USED);
+  store<u32>(record, load<u32>(record, LINES) + 1, LINES);
+  store<f64>(record, load<f64>(record, ROUTED) + 1, ROUTED);
+}
+
+/** Appends a line as it came. Returns whether it was taken; if not, sealed packets must be sent first. */
+export function append(destination: u32, line: usize, bytes: usize): bool {
+  const record = recordOf(destination);
+  const to = makeRoom(record, destination, bytes);
+  if (to == 0) return false;
+  copyWide(to, line, bytes);
+  store<u8>(to + bytes, LF);
+  closeLine(record, to + bytes + 1);
+  return true;
+}
+
+/** Appends a line of ours, which brings its line feed and is counted with it. */
+export function appendOwn(destination: u32, line: usize, bytes: usize): bool {
+  const record = recordOf(destination);
+  const to = makeRoom(record, destination, bytes);
+  if (to == 0) return false;
+  copyWide(to, line, bytes);
+  closeLine(record, to + bytes);
+  return true;
+}
+
+/** Same as append, with the prefix before and the tags behind the line. */
+export function appendRewritten(destination: u32, line: usize, bytes: usize): bool {
+  const record = recordOf(destination);
+  let to = makeRoom(record, destination, bytes);
+  if (to == 0) return false;
+  if (prefixBytes != 0) {
+    copyWide(to, prefix, prefixBytes);
+    to += prefixBytes;
+  }
+  copyWide(to, line, bytes);
+  to += bytes;
+  if (tagsBytes != 0) {
+    if (hasTags(line, bytes)) {
+      store<u8>(to, 44);
+      to += 1;
+    } else {
+      // "|#", little endian.
+      store<u16>(to, 0x237c);
+      to += 2;
+    }
+    copyWide(to, tags, tagsBytes);
+    to += tagsBytes;
+  }
+  store<u8>(to, LF);
+  closeLine(record, to + 1);
+  return true;
+}
+
+/** Whether `|#` occurs anywhere in a line. */
+function hasTags(line: usize, bytes: usize): bool {
+  const pipes = i8x16.splat(i8(PIPE));
+  const hashes = i8x16.splat(35);
+  for (let i: usize = 0; i + 1 < bytes; i += 16) {
+    const found = v128.and(i8x16.eq(v128.load(line + i), pipes), i8x16.eq(v128.load(line + i, 1), hashes));
+    const hits = i8x16.bitmask(found);
+    if (hits != 0) return i + usize(ctz(hits)) + 1 < bytes;
+  }
+  return false;
+}
+
+/** Closes the open packet. Returns false where the destination can have no more sealed packets. */
+function seal(record: usize, destination: u32): bool {
+  const sealed = load<u32>(record, SEALED);
+  if (sealed == PACKETS_MAX) return false;
+  const buffer = load<u32>(record, OPEN);
+  const lines = load<u32>(record, LINES);
+  const packet = usize(destination * PACKETS_MAX + sealed);
+  const iovec = iovecs + packet * IOVEC_BYTES;
+  store<u64>(iovec, base + u64(buffer));
+  store<u64>(iovec, u64(load<u32>(record, USED)), IOVEC_LENGTH);
+  store<u32>(headers + packet * HEADER_BYTES, lines, HEADER_LINES);
+  if (sealed == 0) {
+    store<u32>(ready + usize(readyCount) * 4, destination);
+    readyCount += 1;
+  }
+  const entry = sealLog + usize(sealCount) * 8;
+  store<u32>(entry, destination);
+  store<u32>(entry, buffer, 4);
+  sealCount += 1;
+  store<u32>(record, 0, OPEN);
+  store<u32>(record, 0, USED);
+  store<u32>(record, 0, LINES);
+  store<u32>(record, sealed + 1, SEALED);
+  store<u32>(record, load<u32>(record, SEALED_LINES) + lines, SEALED_LINES);
+  return true;
+}
+
+/** Seals every open packet, in ring order. Only called when no packet is sealed, so there is room for all. */
+export function sealAll(): void {
+  for (let destination: u32 = 0; destination < destinationCount; destination++) {
+    const record = recordOf(destination);
+    if (load<u32>(record, USED) != 0) assert(seal(record, destination));
+  }
+}
+
+/** Sealed packets of all destinations. */
+export function sealedCount(): u32 {
+  return sealCount;
+}
+
+/** Destination of a sealed packet, in the order of sealing. index: 0..sealedCount()-1. */
+export function sealedDestination(index: u32): u32 {
+  return load<u32>(sealLog + usize(index) * 8);
+}
+
+/** Destinations that have sealed packets. */
+export function readyDestinationCount(): u32 {
+  return readyCount;
+}
+
+/** One of them. index: 0..readyDestinationCount()-1. */
+export function readyDestination(index: u32): u32 {
+  return load<u32>(ready + usize(index) * 4);
+}
+
+/** Offset of the first mmsghdr of a destination's sealed packets. */
+export function packetHeaders(destination: u32): usize {
+  return headers + usize(destination * PACKETS_MAX) * HEADER_BYTES;
+}
+
+/** Number of a destination's sealed packets. */
+export function packetCount(destination: u32): u32 {
+  return load<u32>(recordOf(destination), SEALED);
+}
+
+/** Takes the buffers of all sealed packets back; the host has sent or copied them. */
+export function releaseSealed(): void {
+  // Backwards, so that buffers are taken again in the order in which they were.
+  for (let i = sealCount; i > 0; i--) giveBuffer(usize(load<u32>(sealLog + usize(i - 1) * 8, 4)));
+  for (let i: u32 = 0; i < readyCount; i++) {
+    const record = recordOf(load<u32>(ready + usize(i) * 4));
+    store<u32>(record, 0, SEALED);
+    store<u32>(record, 0, SEALED_LINES);
+  }
+  sealCount = 0;
+  readyCount = 0;
+}
+
+/** Lines ever appended for a destination, the relay's own included. */
+export function linesRouted(destination: u32): f64 {
+  return load<f64>(recordOf(destination), ROUTED);
+}
+
+/** Lines of a destination that wait here, in the open packet or in sealed ones. */
+export function linesWaiting(destination: u32): u32 {
+  const record = recordOf(destination);
+  return load<u32>(record, LINES) + load<u32>(record, SEALED_LINES);
 }

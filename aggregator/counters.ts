@@ -1,0 +1,39 @@
+/** What the aggregator's threads count, in shared memory; the control thread reads it for /metrics and /stats. */
+import { DROP_REASONS, type DropReason } from "../shared/drop-reasons.ts";
+
+type DropCounter = `dropped.${DropReason}`;
+
+/** One set for each intake. Lines received are accepted ones plus dropped ones. */
+export const INTAKE_COUNTERS = [
+  "datagrams",
+  "bytes",
+  "received",
+  "accepted",
+  ...DROP_REASONS.map((reason): DropCounter => `dropped.${reason}`),
+  "kernelDrops",
+  "snapshots",
+  "snapshotBytes",
+  "snapshotBytesTaken",
+  "lostLines",
+] as const;
+export type IntakeCounter = (typeof INTAKE_COUNTERS)[number];
+
+/** Accepted lines are merged, refused, late, lost in an intake, or still on their way. */
+export const STORE_COUNTERS = [
+  "mergedLines",
+  "refusedLines",
+  "lateLines",
+  "invalidFrames",
+  "repeatedFrames",
+  "openIntervals",
+  "openSeries",
+  "openBytes",
+  "flushedIntervals",
+  "flushedSeries",
+  "flushedRows",
+  "flushedLines",
+  "flushMs",
+  "flushLagMs",
+  "forgottenBases",
+] as const;
+export type StoreCounter = (typeof STORE_COUNTERS)[number];

@@ -1,0 +1,23 @@
+/** Publishes what an intake has counted to shared memory. */
+import type { Counters } from "../shared/counters.ts";
+import { DROP_REASONS } from "../shared/drop-reasons.ts";
+import type { IntakeCounter } from "./counters.ts";
+import type { Snapshotter } from "./snapshotter.ts";
+
+/** Copies the snapshotter's counts; the thread that owns it calls this. */
+export function publishIntake(snapshotter: Snapshotter, counters: Counters<IntakeCounter>): void {
+  snapshotter.refreshCounts();
+  const { counts } = snapshotter;
+  counters.beginWrite();
+  counters.set("datagrams", counts.datagrams);
+  counters.set("bytes", counts.bytes);
+  counters.set("received", counts.received);
+  counters.set("accepted", counts.accepted);
+  DROP_REASONS.forEach((reason, code) => {
+    counters.set(`dropped.${reason}`, counts.dropped[code]!);
+  });
+  counters.set("snapshots", counts.snapshots);
+  counters.set("snapshotBytes", counts.snapshotBytes);
+  counters.set("lostLines", counts.lostLines);
+  counters.endWrite();
+}

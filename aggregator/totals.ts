@@ -1,0 +1,54 @@
+/** All counts of an aggregator at one moment, added up from its threads and sinks. */
+import type { Counters } from "../shared/counters.ts";
+import { DROP_REASONS } from "../shared/drop-reasons.ts";
+import type { IntakeCounter, StoreCounter } from "./counters.ts";
+import type { Sink, SinkStatus } from "./sink/sink.ts";
+
+/** One intake under the name that its metrics carry. */
+export interface NamedIntake {
+  readonly name: string;
+  readonly counters: Counters<IntakeCounter>;
+}
+
+export interface Totals {
+  /** By intake: sockets, and `self` for the aggregator's own metrics. */
+  readonly intakes: readonly { readonly name: string; readonly counts: Record<IntakeCounter, number> }[];
+  readonly store: Record<StoreCounter, number>;
+  readonly sinks: readonly SinkStatus[];
+}
+
+export function readTotals(
+  intakes: readonly NamedIntake[],
+  store: Counters<StoreCounter>,
+  sinks: readonly Sink[],
+): Totals {
+  return {
+    intakes: intakes.map(({ name, counters }) => ({ name, counts: counters.read() })),
+    store: store.read(),
+    sinks: sinks.map((sink) => sink.status()),
+  };
+}
+
+/** Adds one counter up over all intakes. */
+export function sumIntakes(totals: Totals, counter: IntakeCounter): number {
+  return totals.intakes.reduce((sum, { counts }) => sum + counts[counter], 0);
+}
+
+/** Name of the intake for the aggregator's own metrics. */
+export const SELF_INTAKE = "self";
+
+/** Adds one counter up over the intakes that have a socket. */
+export function sumSockets(totals: Totals, counter: IntakeCounter): number {
+  return totals.intakes.reduce((sum, { name, counts }) => (name === SELF_INTAKE ? sum : sum + counts[counter]), 0);
+}
+
+/** Lines dropped at intake, whatever the reason. */
+export function droppedLines(counts: Record<IntakeCounter, number>): number {
+  return DROP_REASONS.reduce((sum, reason) => sum + counts[`dropped.${reason}`], 0);
+}
+
+/** Accepted lines that are neither merged into the store nor lost on the way: in tables and queues. */
+export function linesInFlight(totals: Totals): number {
+  const { mergedLines, refusedLines, lateLines } = totals.store;
+  return sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - mergedLines - refusedLines - lateLines;
+}

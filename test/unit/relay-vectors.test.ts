@@ -1,0 +1,118 @@
+/** The relay's kernel against what Go statsrelay did: where names go, and which packets leave. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Packer } from "../../relay/packer.ts";
+import { buildRing } from "../../relay/ring.ts";
+import { fillSlots, type Packet, PacketLog, packAll } from "../support/packets.ts";
+import { readJsonVectors, readTsvVectors, unescapeField } from "../support/vectors.ts";
+
+interface PackingDatagram {
+  readonly text?: string;
+  readonly hex?: string;
+}
+interface PackingPacket extends PackingDatagram {
+  readonly index: number;
+  readonly bytes: number;
+}
+interface PackingCase {
+  readonly id: string;
+  readonly title: string;
+  readonly input: readonly PackingDatagram[];
+  readonly options: {
+    readonly metricsPrefix: string;
+    readonly metricsTags: string;
+    readonly packetlen: number;
+    readonly prefix: string;
+  };
+  readonly output: readonly PackingPacket[];
+  readonly output_fixed?: readonly PackingPacket[];
+  readonly processed: number;
+  readonly ring: readonly string[];
+}
+
+const routing = readTsvVectors("routing-fnv1a-jump.tsv");
+const packing = readJsonVectors<{ cases: PackingCase[] }>("relay-packing.json").cases;
+const NAME_BYTES_MAX = 16_384;
+const RING_SIZES = [1, 2, 3, 4, 5, 8, 10, 16, 32, 100, 1000];
+
+function payload(datagram: PackingDatagram): Buffer {
+  return datagram.hex === undefined ? Buffer.from(datagram.text ?? "") : Buffer.from(datagram.hex, "hex");
+}
+
+function loadRing(bucketCount: number, debug: boolean): Promise<Packer> {
+  return Packer.load({
+    ring: Array.from({ length: bucketCount }, (_, bucket) => bucket),
+    destinationCount: bucketCount,
+    packetlen: 1400,
+    metricsPrefix: "",
+    metricsTags: "",
+    // The self stat's text has room for every name of the vectors then.
+    prefix: "r".repeat(NAME_BYTES_MAX),
+    addressOf: () => 0n,
+    debug,
+  });
+}
+
+/** Whether a name reaches the router as it is: blanks at a line's start and its end marks do not. */
+function canLeadLine(name: Buffer): boolean {
+  return !name.includes("\n") && !name.includes(":") && ![0, 13].includes(name[0] ?? 58);
+}
+
+for (const debug of [false, true]) {
+  const build = debug ? "debug" : "release";
+
+  test(`names are hashed and placed as in Go statsrelay (${build})`, async () => {
+    assert.equal(routing.length, 307);
+    for (const bucketCount of RING_SIZES) {
+      const packer = await loadRing(bucketCount, debug);
+      const lines: { readonly name: Buffer; readonly bucket: number }[] = [];
+      for (const row of routing) {
+        const name = Buffer.from(row.name_hex!, "hex");
+        assert.deepEqual(unescapeField(row.name!), name);
+        new Uint8Array(packer.memory.buffer, packer.exports.selfText(), NAME_BYTES_MAX).set(name);
+        const hash = BigInt.asUintN(64, packer.exports.hashSelf(name.length));
+        assert.equal(hash.toString(16).padStart(16, "0"), row.fnv1a64, row.name);
+        if (canLeadLine(name)) lines.push({ name, bucket: Number(row[`n${bucketCount}`]) });
+      }
+      assert.ok(lines.length > 290);
+      const log = new PacketLog(packer);
+      for (let from = 0; from < lines.length; from += 64) {
+        const batch = lines.slice(from, from + 64);
+        fillSlots(
+          packer,
+          batch.map(({ name }) => Buffer.concat([name, Buffer.from(":1|c")])),
+        );
+        log.consume(batch.length);
+      }
+      packer.exports.flush();
+      log.take();
+      const bucketOf = new Map<string, number>();
+      for (const { destination, payload: bytes } of log.packets) {
+        for (const line of bytes.toString("latin1").split("\n").slice(0, -1)) bucketOf.set(line, destination);
+      }
+      for (const { name, bucket } of lines) {
+        const line = `${name.toString("latin1")}:1|c`;
+        assert.equal(bucketOf.get(line), bucket, `${line} on ${bucketCount} buckets`);
+      }
+    }
+  });
+
+  for (const one of packing) {
+    test(`${one.id} ${one.title} (${build})`, async () => {
+      const { ring, destinations } = buildRing(one.ring);
+      const packer = await Packer.load({
+        ring,
+        destinationCount: destinations.length,
+        ...one.options,
+        addressOf: () => 0n,
+        debug,
+      });
+      const expected: Packet[] = (one.output_fixed ?? one.output).map((packet) => ({
+        destination: ring[packet.index]!,
+        payload: payload(packet),
+      }));
+      assert.deepEqual(packAll(packer, one.input.map(payload)), expected);
+      assert.equal(packer.exports.linesAccepted(), one.processed);
+    });
+  }
+}
