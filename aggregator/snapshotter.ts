@@ -151,9 +151,11 @@ export class Snapshotter {
     exports.resetTable();
     this.#acceptedBefore = this.counts.accepted;
     this.#sequence += 1;
+    const frameBytes = frame.length;
+    // Posting may hand the memory over, so the frame is not looked at afterwards.
     if (this.#post(frame)) {
       this.counts.snapshots += 1;
-      this.counts.snapshotBytes += frame.length;
+      this.counts.snapshotBytes += frameBytes;
       return;
     }
     this.counts.lostLines += lines;

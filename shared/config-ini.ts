@@ -1,0 +1,188 @@
+/**
+ * INI text to settings. `ini` reads the values; before it, a strict scanner looks at every line, because `ini`
+ * has no line numbers, keeps the last of two equal keys, cuts values at an unquoted `#` or `;`, and skips what it
+ * does not understand. Only lines that the scanner has understood, and means as `ini` does, get through to it.
+ */
+import { parse } from "ini";
+import { nearest } from "./config-nearest.ts";
+import { SECTIONS } from "./config-options.ts";
+import { type ConfigFault, FAULTS_MAX, show } from "./config-report.ts";
+import { UNPRINTABLE } from "./config-values.ts";
+
+/** A key and a value as a line gives them. Of a list there may be several, one for each line. */
+export interface Setting {
+  readonly section: string;
+  readonly key: string;
+  /** Counted from 1. */
+  readonly line: number;
+  /** Without quotes and escapes. */
+  readonly value: string;
+}
+
+/** What was understood of a text, and what was not. */
+export interface IniScan {
+  readonly settings: readonly Setting[];
+  readonly faults: readonly ConfigFault[];
+}
+
+/** Reads INI text. Never throws: every fault of every line is in the result, up to FAULTS_MAX. */
+export function scanIni(text: string): IniScan {
+  const scanner = new Scanner();
+  // The same ends of lines as in `ini`, or the two would disagree about what a line is.
+  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
+  for (const [index, line] of lines.entries()) {
+    if (scanner.faults.length === FAULTS_MAX) {
+      const what = "there are too many faults; what follows was not read";
+      return { settings: scanner.settings(), faults: [...scanner.faults, { place: { line: index + 1 }, what }] };
+    }
+    scanner.take(line.trim(), index + 1);
+  }
+  return { settings: scanner.settings(), faults: scanner.faults };
+}
+
+/** A key that was taken, before its value is read. */
+interface Taken {
+  readonly section: string;
+  readonly key: string;
+  readonly line: number;
+  readonly isBracketed: boolean;
+}
+
+class Scanner {
+  readonly faults: ConfigFault[] = [];
+  /** Lines for `ini`. */
+  readonly #kept: string[] = [];
+  readonly #taken: Taken[] = [];
+  /** Line of each section's header. */
+  readonly #sectionLines = new Map<string, number>();
+  /** First use of each `section.key`. */
+  readonly #firstUses = new Map<string, Taken>();
+  /** A known section, "unknown" after a header that is not, or undefined before the first header. */
+  #section: { readonly name: string } | "unknown" | undefined;
+
+  /** text: a line without blanks around it. */
+  take(text: string, line: number): void {
+    if (text === "" || text.startsWith("#") || text.startsWith(";")) return;
+    const fault = (what: string): void => void this.faults.push({ place: { line }, what });
+    if (UNPRINTABLE.test(text.replaceAll("\t", " "))) {
+      fault(`${show(text)}: has a character that cannot be printed; remove it`);
+    } else if (text.startsWith("[")) {
+      this.#takeHeader(text, line, fault);
+    } else {
+      this.#takeKey(text, line, fault);
+    }
+  }
+
+  #takeHeader(text: string, line: number, fault: (what: string) => void): void {
+    this.#section = "unknown";
+    const [, inner] = /^\[([^\]]*)\]$/.exec(text) ?? [];
+    if (inner === undefined) {
+      return fault(`${show(text)}: is no section header; write [NAME] and nothing else on the line`);
+    }
+    const name = inner.trim();
+    if (!SECTIONS.has(name)) {
+      const close = nearest(name, SECTIONS.keys());
+      const known = [...SECTIONS.keys()].join(", ");
+      const remedy = close === undefined ? `choose from ${known}` : `did you mean [${close}]?`;
+      return fault(`[${show(name)}]: is an unknown section; ${remedy}`);
+    }
+    this.#section = { name };
+    const before = this.#sectionLines.get(name);
+    if (before === undefined) this.#sectionLines.set(name, line);
+    else fault(`[${name}]: is there already, in line ${before}; put its keys together`);
+    this.#kept.push(`[${name}]`);
+  }
+
+  #takeKey(text: string, line: number, fault: (what: string) => void): void {
+    const equals = text.indexOf("=");
+    const written = (equals < 0 ? text : text.slice(0, equals)).trim();
+    const raw = equals < 0 ? "" : text.slice(equals + 1).trim();
+    const isBracketed = written.endsWith("[]");
+    const key = isBracketed ? written.slice(0, -2) : written;
+    const shown = equals < 0 ? show(written) : `${show(written)} = ${show(raw)}`;
+    if (written === "") return fault(`${shown}: has no key before its =; write KEY = VALUE`);
+    if (this.#section === undefined) return fault(`${shown}: ${beforeSections(written)}`);
+    if (this.#section === "unknown") return;
+    const section = this.#section.name;
+    const full = `${section}.${shown}`;
+    const option = SECTIONS.get(section)?.get(key);
+    if (option === undefined) return fault(`${full}: ${unknownKey(section, key, equals < 0)}`);
+    if (equals < 0) return fault(`${full}: has no value; write ${written} = VALUE`);
+    if (isBracketed && option.kind !== "list") return fault(`${full}: is no list; write ${key} = VALUE`);
+    const problem = quotingFault(raw);
+    if (problem !== undefined) return fault(`${full}: ${problem}`);
+    const first = this.#firstUses.get(`${section}.${key}`);
+    if (first !== undefined && !(isBracketed && first.isBracketed)) {
+      const remedy = option.kind === "list" ? `write ${key}[] in both, or one list` : "keep one of them";
+      return fault(`${full}: is set already, in line ${first.line}; ${remedy}`);
+    }
+    const taken = { section, key, line, isBracketed };
+    this.#firstUses.set(`${section}.${key}`, first ?? taken);
+    this.#taken.push(taken);
+    this.#kept.push(`${written} = ${raw}`);
+  }
+
+  /** Reads the values of the lines that were kept. */
+  settings(): Setting[] {
+    const tree: unknown = parse(this.#kept.join("\n"));
+    const uses = new Map<string, number>();
+    return this.#taken.map(({ section, key, line, isBracketed }) => {
+      // `ini` nests `[naming.timer]`: tree.naming.timer.
+      const value = [...section.split("."), key].reduce(member, tree);
+      if (!isBracketed) return { section, key, line, value: String(value) };
+      const index = uses.get(`${section}.${key}`) ?? 0;
+      uses.set(`${section}.${key}`, index + 1);
+      return { section, key, line, value: String(member(value, String(index))) };
+    });
+  }
+}
+
+/** Names come from the option table, so that they cannot reach into a prototype. */
+function member(tree: unknown, name: string): unknown {
+  return (tree as Record<string, unknown>)[name];
+}
+
+function beforeSections(key: string): string {
+  if (SECTIONS.has(key)) return `is a section; write [${key}] on a line of its own`;
+  const owners = [...SECTIONS].filter(([, options]) => options.has(key.replace(/\[\]$/, "")));
+  const owner = owners.length === 1 ? owners[0]![0] : "SECTION";
+  return `stands before any section; write [${owner}] above it`;
+}
+
+function unknownKey(section: string, key: string, isLone: boolean): string {
+  if (isLone && key.includes(" ")) return "is neither a key nor a comment; begin comments with #";
+  const options = SECTIONS.get(section)!;
+  const close = nearest(key, options.keys());
+  if (close !== undefined) return `is an unknown key; did you mean ${close}?`;
+  const owner = [...SECTIONS].find(([, others]) => others.has(key))?.[0];
+  if (owner !== undefined) return `is an unknown key; it belongs into [${owner}]`;
+  return `is an unknown key; choose from ${[...options.keys()].join(", ")}`;
+}
+
+/** Says what `ini` would misread in a value, or undefined. */
+function quotingFault(raw: string): string | undefined {
+  if (raw.startsWith("'")) return "has single quotes, which do not quote here; use double quotes";
+  if (raw.startsWith('"')) {
+    return isQuoted(raw)
+      ? undefined
+      : 'is no quoted text; close the quotes at its end and write \\" and \\\\ for quotes and backslashes in it';
+  }
+  for (let index = 0; index < raw.length; index++) {
+    const char = raw[index]!;
+    if (char === "#" || char === ";") {
+      return `has ${char} in it; put the value in double quotes, or a comment on a line of its own`;
+    }
+    // `ini` takes the character behind a backslash as it is.
+    if (char === "\\") index++;
+  }
+  return undefined;
+}
+
+function isQuoted(raw: string): boolean {
+  try {
+    return typeof JSON.parse(raw) === "string";
+  } catch {
+    // That is the answer: `ini` would leave the quotes in the value.
+    return false;
+  }
+}

@@ -1,0 +1,193 @@
+/** Kinds of configuration values that are no addresses: how each is read from INI text and written back. */
+import { type Aggregate, AGGREGATES, parseAggregate } from "./metric.ts";
+
+/** A value, or what is wrong with its text and how to mend it: `is no size; write bytes, or 64k, 16m, 2g`. */
+export type Parsed<Value> = { readonly value: Value } | { readonly fault: string };
+
+/** A kind of value. Invariant: parse(print(value)) is the value again. */
+export interface ValueType<Value> {
+  /** What may be written, in a few words for --help: `10ms..1m`. */
+  readonly shape: string;
+  /** Reads a text without blanks around it. */
+  parse(text: string): Parsed<Value>;
+  print(value: Value): string;
+}
+
+/** Characters that would break a line of a log, of a protocol, or of the printed configuration. */
+export const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
+
+const TEXT_LENGTH_MAX = 1024;
+const DURATION_UNITS = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
+const SIZE_UNITS = { g: 2 ** 30, m: 2 ** 20, k: 2 ** 10 } as const;
+
+/**
+ * Reads a duration in milliseconds: `250ms`, `1.5s`, `1m30s`, or a bare number of milliseconds.
+ * Returns undefined when the text is none, or is no whole number of milliseconds.
+ */
+export function parseDuration(text: string): number | undefined {
+  if (/^\d+$/.test(text)) return Number(text);
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/.test(text)) return undefined;
+  let sumMs = 0;
+  for (const [, number, unit] of text.matchAll(/([\d.]+)(ms|s|m|h)/g)) {
+    sumMs += Number(number) * DURATION_UNITS[unit as keyof typeof DURATION_UNITS];
+  }
+  const wholeMs = Math.round(sumMs);
+  // Decimal fractions such as 0.29s are not exact in binary, so a hair's breadth still counts as whole.
+  return Math.abs(sumMs - wholeMs) < 1e-6 ? wholeMs : undefined;
+}
+
+/** Writes whole milliseconds in the largest unit that leaves no fraction: 90000 is `90s`. */
+export function printDuration(ms: number): string {
+  return printUnits(ms, DURATION_UNITS);
+}
+
+/** Reads bytes: `65507`, or with a unit of 1024, 1024^2 or 1024^3 bytes: `64k`, `16m`, `2g`. */
+export function parseSize(text: string): number | undefined {
+  const [, number, unit] = /^(\d+)([kmg]?)$/i.exec(text) ?? [];
+  if (number === undefined) return undefined;
+  return Number(number) * (SIZE_UNITS[unit?.toLowerCase() as keyof typeof SIZE_UNITS] ?? 1);
+}
+
+/** Writes bytes in the largest unit that leaves no fraction: 16777216 is `16m`. */
+export function printSize(bytes: number): string {
+  return printUnits(bytes, SIZE_UNITS);
+}
+
+function printUnits(value: number, units: Readonly<Record<string, number>>): string {
+  if (value === 0) return "0";
+  const unit = Object.entries(units).find(([, factor]) => value % factor === 0);
+  return unit === undefined ? String(value) : `${value / unit[1]}${unit[0]}`;
+}
+
+/** Milliseconds within bounds, which are texts as in the INI file. isZeroFine: 0 is taken too, as `off`. */
+export function duration(least: string, most: string, isZeroFine = false): ValueType<number> {
+  const type = bounded(least, most, parseDuration, printDuration);
+  const remedy = "write a number with ms, s, m or h, such as 250ms or 30s";
+  return {
+    shape: isZeroFine ? `${type.shape}, or 0 for off` : type.shape,
+    parse(text) {
+      const value = parseDuration(text);
+      if (value === undefined) return { fault: `is no duration in whole milliseconds; ${remedy}` };
+      return isZeroFine && value === 0 ? { value } : type.check(value, isZeroFine ? ", or 0 for off" : "");
+    },
+    print: printDuration,
+  };
+}
+
+/** Bytes within bounds, which are texts as in the INI file. */
+export function size(least: string, most: string): ValueType<number> {
+  const type = bounded(least, most, parseSize, printSize);
+  return {
+    shape: `${type.shape} bytes`,
+    parse(text) {
+      const value = parseSize(text);
+      return value === undefined ? { fault: "is no size; write bytes, or 64k, 16m, 2g" } : type.check(value);
+    },
+    print: printSize,
+  };
+}
+
+/** A whole number within bounds. */
+export function count(least: number, most: number): ValueType<number> {
+  const type = bounded(String(least), String(most), Number, String);
+  return {
+    shape: type.shape,
+    parse: (text) => (/^\d+$/.test(text) ? type.check(Number(text)) : { fault: wrongNumber("whole number") }),
+    print: String,
+  };
+}
+
+/** A number within bounds, with or without decimals. */
+export function decimal(least: number, most: number): ValueType<number> {
+  const type = bounded(String(least), String(most), Number, String);
+  return {
+    shape: type.shape,
+    parse(text) {
+      if (!/^\d+(?:\.\d+)?$/.test(text)) return { fault: wrongNumber("decimal number") };
+      return type.check(Number(text));
+    },
+    print: String,
+  };
+}
+
+function wrongNumber(kind: string): string {
+  return `is no ${kind}; write digits without blanks, signs or units`;
+}
+
+function bounded(
+  least: string,
+  most: string,
+  parse: (text: string) => number | undefined,
+  print: (value: number) => string,
+): { readonly shape: string; check(value: number, also?: string): Parsed<number> } {
+  const [min, max] = [parse(least), parse(most)];
+  if (min === undefined || max === undefined) throw new Error(`bad bounds ${least}..${most}`);
+  const shape = `${print(min)}..${print(max)}`;
+  return {
+    shape,
+    check(value, also = "") {
+      if (value >= min && value <= max) return { value };
+      return { fault: `is too ${value < min ? "small" : "large"}; choose within ${shape}${also}` };
+    },
+  };
+}
+
+/**
+ * One of some words. refused: words that mean something elsewhere, each with what to say about it
+ * (`is not built in; use udp`).
+ */
+export function choice<const Word extends string>(
+  words: readonly Word[],
+  refused: ReadonlyMap<string, string> = new Map(),
+): ValueType<Word> {
+  const shape = words.join("|");
+  return {
+    shape,
+    parse(text) {
+      const value = words.find((word) => word === text);
+      if (value !== undefined) return { value };
+      return { fault: refused.get(text) ?? `is unknown; choose one of ${words.join(", ")}` };
+    },
+    print: (value) => value,
+  };
+}
+
+/** What a text may not contain. */
+export interface TextRule {
+  /** Matches what is forbidden, besides characters that cannot be printed. */
+  readonly forbidden: RegExp;
+  /** The same in words: `blanks and colons`. */
+  readonly forbiddenWords: string;
+  readonly isRequired?: boolean;
+  /** Brings the text into the form that is kept; must change nothing when applied again. */
+  readonly normalize?: (text: string) => string;
+}
+
+/** A text. An empty one is fine unless the rule requires something. */
+export function text(shape: string, rule: TextRule): ValueType<string> {
+  return {
+    shape,
+    parse(text) {
+      if (text.length > TEXT_LENGTH_MAX) return { fault: `is longer than ${TEXT_LENGTH_MAX}; shorten it` };
+      if (UNPRINTABLE.test(text)) return { fault: "contains a character that cannot be printed; remove it" };
+      if (rule.forbidden.test(text)) return { fault: `must not contain ${rule.forbiddenWords}; remove them` };
+      const value = rule.normalize?.(text) ?? text;
+      if (value === "" && rule.isRequired) return { fault: `is empty; give it a ${shape}` };
+      return { value };
+    },
+    print: (value) => value,
+  };
+}
+
+const AGGREGATE_NAMES = [...AGGREGATES.filter((kind) => kind !== "percentile"), "percentile-N"];
+
+/** The name of an aggregate, as parseAggregate takes it. */
+export const aggregate: ValueType<Aggregate> = {
+  shape: AGGREGATE_NAMES.join("|"),
+  parse(text) {
+    const value = parseAggregate(text);
+    if (value !== undefined) return { value };
+    return { fault: `is no aggregate; choose from ${AGGREGATE_NAMES.join(", ")}` };
+  },
+  print: (value) => value.name,
+};

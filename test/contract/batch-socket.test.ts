@@ -1,0 +1,225 @@
+/** What both kinds of batch sockets must do alike. */
+import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { OperatorError } from "../../shared/errors.ts";
+import {
+  HEADER_BYTES,
+  HEADER_IOV,
+  HEADER_IOV_COUNT,
+  HEADER_LINES,
+  HEADER_PAYLOAD_BYTES,
+  IOVEC_BYTES,
+  IOVEC_LENGTH,
+  SLOT_BYTES,
+  SLOT_COUNT,
+  SLOT_PAYLOAD_BYTES_MAX,
+} from "../../shared/kernel/layout.ts";
+import {
+  type BatchReceiver,
+  CONTROL_DRAIN,
+  chooseIo,
+  type ListenAddress,
+  memoryAddress,
+  openReceiver,
+  openSender,
+} from "../../shared/udp.ts";
+
+const HEADERS = 1024;
+const IOVECS = HEADERS + SLOT_COUNT * HEADER_BYTES;
+const SLOTS = IOVECS + SLOT_COUNT * IOVEC_BYTES;
+const PAGES = 80;
+
+type Kind = "mmsg" | "dgram";
+
+/** A memory with a receive batch as kernel/batch.ts lays it out; it can hold packets to send just as well. */
+async function newBatch(io: Kind) {
+  const memory = new WebAssembly.Memory({ initial: PAGES });
+  const base = await memoryAddress(io, memory);
+  const view = new DataView(memory.buffer);
+  for (let slot = 0; slot < SLOT_COUNT; slot++) {
+    const iovec = IOVECS + slot * IOVEC_BYTES;
+    view.setBigUint64(iovec, base + BigInt(SLOTS + slot * SLOT_BYTES), true);
+    view.setBigUint64(iovec + IOVEC_LENGTH, BigInt(SLOT_PAYLOAD_BYTES_MAX), true);
+    view.setBigUint64(HEADERS + slot * HEADER_BYTES + HEADER_IOV, base + BigInt(iovec), true);
+    view.setBigUint64(HEADERS + slot * HEADER_BYTES + HEADER_IOV_COUNT, 1n, true);
+  }
+  return { memory, view, headers: HEADERS, slots: SLOTS };
+}
+
+type TestBatch = Awaited<ReturnType<typeof newBatch>>;
+
+/** Puts packets into slots, each with a number of lines. */
+function fill(batch: TestBatch, packets: readonly Uint8Array[]): void {
+  packets.forEach((packet, slot) => {
+    new Uint8Array(batch.memory.buffer).set(packet, SLOTS + slot * SLOT_BYTES);
+    batch.view.setBigUint64(IOVECS + slot * IOVEC_BYTES + IOVEC_LENGTH, BigInt(packet.length), true);
+    batch.view.setUint32(HEADERS + slot * HEADER_BYTES + HEADER_LINES, 3, true);
+  });
+}
+
+/** Receives until `count` datagrams are there, then drains. */
+async function receive(receiver: BatchReceiver, io: Kind, count: number): Promise<string[]> {
+  const batch = await newBatch(io);
+  const control = new Int32Array(new SharedArrayBuffer(4));
+  const texts: string[] = [];
+  const handler = {
+    onBatch(received: number) {
+      for (let slot = 0; slot < received; slot++) {
+        const bytes = batch.view.getUint32(HEADERS + slot * HEADER_BYTES + HEADER_PAYLOAD_BYTES, true);
+        texts.push(Buffer.from(batch.memory.buffer, SLOTS + slot * SLOT_BYTES, bytes).toString("latin1"));
+      }
+      if (texts.length >= count) Atomics.store(control, 0, CONTROL_DRAIN);
+    },
+  };
+  await receiver.run(batch, handler, control);
+  return texts;
+}
+
+const options = { receiveBufferBytes: 4 << 20, sharePort: false };
+const loopbacks: readonly ListenAddress[] = [
+  { kind: "udp", host: "127.0.0.1", port: 0 },
+  { kind: "udp", host: "::1", port: 0 },
+];
+const preferred = await chooseIo("auto");
+const kinds: readonly Kind[] = preferred === "mmsg" ? ["mmsg", "dgram"] : ["dgram"];
+if (preferred !== "mmsg") console.error("batch sockets: mmsg cannot work here, only dgram is tested");
+
+for (const io of kinds) {
+  for (const address of loopbacks) {
+    test(`${io}: batches, sizes and order are kept over ${address.kind === "udp" ? address.host : ""}`, async () => {
+      const receiver = await openReceiver(io, address, options);
+      const batch = await newBatch(io);
+      const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1 << 20 });
+      const packets = ["", "a", "b".repeat(1400), "c".repeat(60_000), "\0\xff\n"].map((text) =>
+        Buffer.from(text, "latin1"),
+      );
+      fill(batch, packets);
+      sender.send(HEADERS, packets.length);
+      await sender.flush();
+      const texts = await receive(receiver, io, packets.length);
+      assert.deepEqual(
+        texts,
+        packets.map((packet) => packet.toString("latin1")),
+      );
+      assert.equal(sender.tally.packetsSent, packets.length);
+      assert.equal(sender.tally.linesSent, 3 * packets.length);
+      assert.equal(
+        sender.tally.bytesSent,
+        packets.reduce((sum, packet) => sum + packet.length, 0),
+      );
+      assert.equal(receiver.kernelDrops(), 0);
+      receiver.close();
+      sender.close();
+    });
+  }
+
+  test(`${io}: every packet is sent, refused or counted as lost`, async () => {
+    const receiver = await openReceiver(io, loopbacks[0]!, options);
+    const batch = await newBatch(io);
+    const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1 << 20 });
+    receiver.close();
+    fill(
+      batch,
+      Array.from({ length: 10 }, () => Buffer.from("lost")),
+    );
+    for (let round = 0; round < 5; round++) {
+      sender.send(HEADERS, 10);
+      await sender.flush();
+    }
+    const { tally } = sender;
+    const lost = Object.values(tally.linesLost).reduce((sum, lines) => sum + lines, 0);
+    assert.equal(tally.linesSent + lost, 150);
+    assert.ok(tally.refusals > 0, "the refusal was seen");
+    fill(batch, [Buffer.alloc(65_530)]);
+    sender.send(HEADERS, 1);
+    await sender.flush();
+    assert.equal(tally.linesLost.too_long + tally.linesLost.refused, lost + 3, "no datagram is that long");
+    sender.close();
+  });
+
+  test(`${io}: a queue that is full drops and counts`, async () => {
+    const receiver = await openReceiver(io, loopbacks[0]!, options);
+    const batch = await newBatch(io);
+    const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1000 });
+    fill(
+      batch,
+      Array.from({ length: 10 }, () => Buffer.alloc(300)),
+    );
+    sender.send(HEADERS, 10);
+    await sender.flush();
+    assert.equal(sender.tally.linesSent + sender.tally.linesLost.queue_full, 30);
+    assert.equal(sender.tally.linesLost.queue_full, io === "dgram" ? 21 : 0);
+    receiver.close();
+    sender.close();
+  });
+
+  test(`${io}: drops of the system are counted`, async () => {
+    const receiver = await openReceiver(io, loopbacks[0]!, { ...options, receiveBufferBytes: 4096 });
+    const { address } = receiver;
+    assert.ok(address.kind === "udp");
+    const client = createSocket("udp4");
+    const datagram = Buffer.alloc(1000);
+    for (let sent = 0; sent < 2000; sent++) {
+      await new Promise((resolve) => client.send(datagram, address.port, address.host, resolve));
+      if (sent % 100 === 99 && receiver.kernelDrops() > 0) break;
+    }
+    // node:dgram reads on its own as soon as it is bound, so only a socket that nobody reads fills up.
+    if (io === "mmsg") assert.ok(receiver.kernelDrops() > 0);
+    client.close();
+    receiver.close();
+  });
+
+  test(`${io}: an address in use is refused with its name`, async () => {
+    const taken = createSocket("udp4");
+    taken.bind(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address();
+    const address = { kind: "udp", host: "127.0.0.1", port } as const;
+    for (const sharePort of [false, true]) {
+      await assert.rejects(
+        async () => openReceiver(io, address, { ...options, sharePort, isFirst: true }),
+        (error) => error instanceof OperatorError && error.message.includes(`udp://127.0.0.1:${port}`),
+      );
+    }
+    taken.close();
+  });
+}
+
+test("mmsg: sockets of one process share a port", {
+  skip: preferred !== "mmsg" && "no mmsg here",
+}, async () => {
+  const first = await openReceiver("mmsg", loopbacks[0]!, { ...options, sharePort: true, isFirst: true });
+  const second = await openReceiver("mmsg", first.address, { ...options, sharePort: true });
+  assert.deepEqual(second.address, first.address);
+  await assert.rejects(
+    async () => openReceiver("mmsg", first.address, { ...options, sharePort: true, isFirst: true }),
+    OperatorError,
+  );
+  first.close();
+  second.close();
+});
+
+test("mmsg: unix datagram sockets", { skip: preferred !== "mmsg" && "no mmsg here" }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "batch-"));
+  const address = { kind: "unixgram", path: join(folder, "in.sock") } as const;
+  const receiver = await openReceiver("mmsg", address, options);
+  await assert.rejects(
+    async () => openReceiver("mmsg", address, options),
+    OperatorError,
+    "it is listened on",
+  );
+  const batch = await newBatch("mmsg");
+  const sender = await openSender("mmsg", address, { memory: batch.memory, queueBytesMax: 0 });
+  fill(batch, [Buffer.from("one"), Buffer.from("two")]);
+  sender.send(HEADERS, 2);
+  assert.deepEqual(await receive(receiver, "mmsg", 2), ["one", "two"]);
+  receiver.close();
+  sender.close();
+  await assert.rejects(async () => openReceiver("dgram", address, options), /io=mmsg/);
+  rmSync(folder, { recursive: true });
+});
