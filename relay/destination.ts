@@ -1,65 +1,66 @@
-/** Destination arguments: HOST:PORT or HOST:PORT:INSTANCE, with brackets around an IPv6 literal. */
+/** From configured names to addresses: destinations and listen addresses are resolved once, at start. */
 import { lookup } from "node:dns/promises";
-import { isIP, isIPv6 } from "node:net";
+import { readFile } from "node:fs/promises";
+import { isIP } from "node:net";
+import { parseDestination } from "../shared/config-addresses.ts";
 import { OperatorError } from "../shared/errors.ts";
-import type { RemoteAddress } from "../shared/udp.ts";
+import { describeAddress } from "../shared/sockaddr.ts";
+import type { ListenAddress, RemoteAddress } from "../shared/udp.ts";
 
-/** One destination argument, taken apart. */
-export interface Destination {
-  /** The argument as written: what the ring and the metrics know it by. */
-  readonly text: string;
-  readonly host: string;
-  readonly port: number;
-}
-
-const PORT_MAX = 65_535;
-
-function fault(text: string, why: string): OperatorError {
-  return new OperatorError(
-    `destination ${JSON.stringify(text)}: ${why}; expected HOST:PORT or HOST:PORT:INSTANCE`,
-  );
-}
+/** Where Unix systems keep the names of ports. */
+const SERVICES_FILE = "/etc/services";
 
 /**
- * Takes a destination argument apart. The instance only makes equal addresses distinct, so it is not returned.
- * An empty host is this machine, as in Go statsrelay.
- * Throws OperatorError naming the argument and what is wrong with it.
+ * Finds where a destination argument points to. Its instance only makes equal addresses distinct.
+ * Throws OperatorError naming the destination when its name has no address or its service no port.
  */
-export function parseDestination(text: string): Destination {
-  const bracketed = /^\[([^\]]*)\]:([^:]*)(?::[^:]*)?$/.exec(text);
-  if (bracketed !== null) {
-    const [, host = "", port = ""] = bracketed;
-    if (!isIPv6(host)) throw fault(text, `${JSON.stringify(host)} is no IPv6 address`);
-    return { text, host, port: parsePort(text, port) };
-  }
-  const parts = text.split(":");
-  if (parts.length < 2) throw fault(text, "the port is missing");
-  if (parts.length > 3)
-    throw fault(text, "too many colons; an IPv6 address goes in brackets, such as [::1]:8125");
-  const [host = "", port = ""] = parts;
-  return { text, host: host === "" ? "127.0.0.1" : host, port: parsePort(text, port) };
+export async function resolveDestination(text: string): Promise<RemoteAddress> {
+  const parsed = parseDestination(text);
+  if ("fault" in parsed) throw new OperatorError(`destination ${text} ${parsed.fault}`);
+  const { host, port } = parsed.value;
+  return {
+    kind: "udp",
+    host: await resolveHost(host, `destination ${text}`),
+    port: typeof port === "number" ? port : await servicePort(port, text),
+  };
 }
 
-function parsePort(text: string, port: string): number {
-  if (!/^\d+$/.test(port)) throw fault(text, `the port ${JSON.stringify(port)} is no number`);
-  const number = Number(port);
-  if (number < 1 || number > PORT_MAX) throw fault(text, `the port must be 1 to ${PORT_MAX}`);
-  return number;
+/** Finds the address literal of a listen address. Throws OperatorError naming it when there is none. */
+export async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
+  if (address.kind !== "udp") return address;
+  return { ...address, host: await resolveHost(address.host, `listen ${describeAddress(address)}`) };
 }
 
-/**
- * Finds a destination's address, once: an IPv4 address where the name has one, as Go statsrelay does.
- * Throws OperatorError naming the destination when its name has no address.
- */
-export async function resolveDestination({ text, host, port }: Destination): Promise<RemoteAddress> {
-  if (isIP(host) !== 0) return { kind: "udp", host, port };
+/** Prefers IPv4 where a name has both, as Go does. */
+async function resolveHost(host: string, what: string): Promise<string> {
+  if (isIP(host) !== 0) return host;
   try {
     const addresses = await lookup(host, { all: true });
-    const chosen = addresses.find(({ family }) => family === 4) ?? addresses[0];
-    if (chosen === undefined) throw new Error("no address");
-    return { kind: "udp", host: chosen.address, port };
+    const chosen = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
+    return chosen.address;
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OperatorError(`destination ${text}: the name ${host} cannot be resolved (${code})`);
+    throw new OperatorError(
+      `${what}: the name ${host} cannot be resolved (${code}); correct it, or name an address`,
+    );
   }
+}
+
+/** Looks a service's UDP port up by its name or one of its aliases. */
+async function servicePort(service: string, text: string): Promise<number> {
+  let table = "";
+  try {
+    table = await readFile(SERVICES_FILE, "latin1");
+  } catch {
+    // A system without the table knows no service, which is what is reported below.
+  }
+  for (const line of table.split("\n")) {
+    const [name, port = "", ...aliases] = line.replace(/#.*/, "").trim().split(/\s+/);
+    if (port.endsWith("/udp") && (name === service || aliases.includes(service))) {
+      return Number.parseInt(port, 10);
+    }
+  }
+  throw new OperatorError(
+    `destination ${text}: the service ${service} is not in ${SERVICES_FILE}; write the port as a number`,
+  );
 }

@@ -4,8 +4,10 @@
  *   control thread:   management pages, signals, readiness
  *   receiver threads: one for each listen address, or `threads` of them that share its port
  */
+import type { RelayConfig } from "../shared/config.ts";
 import { OperatorError } from "../shared/errors.ts";
 import type { HttpServer } from "../shared/http.ts";
+import type { Log } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { CONTROL_DRAIN, chooseIo, type ListenAddress, type RemoteAddress } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
@@ -16,34 +18,10 @@ import {
   type ThreadCounters,
   totalCounters,
 } from "./counters.ts";
-import { parseDestination, resolveDestination } from "./destination.ts";
+import { resolveDestination, resolveListen } from "./destination.ts";
 import type { ReceiverInfo, ReceiverOrder } from "./receiver.ts";
 import { buildRing } from "./ring.ts";
 import { renderRelayMetrics } from "./stats.ts";
-
-/** The relay's part of the configuration. */
-export interface RelayConfig {
-  readonly listen: readonly ListenAddress[];
-  readonly threads: number;
-  readonly io: "auto" | "mmsg" | "dgram";
-  readonly prefix: string;
-  readonly destinations: readonly string[];
-  readonly packetlen: number;
-  readonly flushIntervalMs: number;
-  readonly metricsPrefix: string;
-  readonly metricsTags: string;
-  readonly sendproto: "udp" | "test";
-  readonly management: { readonly host: string; readonly port: number } | undefined;
-  readonly receiveBufferBytes: number;
-  readonly drainTimeoutMs: number;
-}
-
-/** The part of the log that the relay needs. */
-export interface RelayLog {
-  info(event: string, fields: Record<string, unknown>): void;
-  warn(event: string, fields: Record<string, unknown>): void;
-  error(event: string, fields: Record<string, unknown>): void;
-}
 
 /** A relay at work. */
 export interface Relay {
@@ -71,17 +49,12 @@ interface Thread {
   readonly counters: ThreadCounters;
 }
 
-/** Resolves destinations all at once, so that an unreachable name server is waited for once. */
-async function resolveAll(texts: readonly string[]): Promise<RemoteAddress[]> {
-  return Promise.all(texts.map((text) => resolveDestination(parseDestination(text))));
-}
-
 /**
  * Starts a relay.
  * Throws OperatorError naming the destination, listen address or management address that does not work; no thread
  * is left running then.
  */
-export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Relay> {
+export async function startRelay(config: RelayConfig, log: Log): Promise<Relay> {
   const starter = new RelayStarter(config, log);
   try {
     return await starter.start();
@@ -93,7 +66,7 @@ export async function startRelay(config: RelayConfig, log: RelayLog): Promise<Re
 
 class RelayStarter {
   readonly #config: RelayConfig;
-  readonly #log: RelayLog;
+  readonly #log: Log;
   readonly #destinations: readonly string[];
   readonly #ring: readonly number[];
   readonly #control = new SharedArrayBuffer(4);
@@ -105,7 +78,7 @@ class RelayStarter {
   #stopping: Promise<boolean> | undefined;
   #threadsRunning = 0;
 
-  constructor(config: RelayConfig, log: RelayLog) {
+  constructor(config: RelayConfig, log: Log) {
     this.#config = config;
     this.#log = log;
     const { ring, destinations } = buildRing(config.destinations);
@@ -126,9 +99,12 @@ class RelayStarter {
       this.#log.warn("relay.duplicate_destinations", { buckets, destinations: this.#destinations.length });
     }
     const io = await chooseIo(config.io);
-    const remotes = await resolveAll(this.#destinations);
+    // All at once, so that a slow name server is waited for once.
+    const remotes = await Promise.all(this.#destinations.map(resolveDestination));
     const listenAddresses: ListenAddress[] = [];
-    for (const listen of config.listen) listenAddresses.push(await this.#listen(io, listen, remotes));
+    for (const listen of config.listen) {
+      listenAddresses.push(await this.#listen(io, await resolveListen(listen), remotes));
+    }
     await this.#serveManagement();
     const receiveBufferBytes = this.#threads[0]!.started.info.receiveBufferBytes;
     return {

@@ -48,7 +48,7 @@ export function parseHostPort(text: string, leastPort: 0 | 1): Parsed<HostPort> 
 
 function parseHost(host: string, isBracketed: boolean): Parsed<string> {
   if (isBracketed) {
-    if (host.includes("%")) return { fault: "has a zone, which is not supported; write the address alone" };
+    if (host.includes("%")) return { fault: "has a zone; write the address without it" };
     return isIPv6(host) ? { value: host } : { fault: "has no IPv6 address in its brackets; correct it" };
   }
   if (isIPv4(host)) return { value: host };
@@ -103,8 +103,8 @@ function parseSocketPath(path: string): Parsed<ListenAddress> {
 }
 
 /**
- * Takes a relay destination apart: HOST:PORT[:INSTANCE] or [v6]:PORT[:INSTANCE]. An empty host is this machine,
- * as in Go statsrelay.
+ * Takes a relay destination apart: HOST:PORT[:INSTANCE] or [v6]:PORT[:INSTANCE]. An empty host is this
+ * machine, as in Go statsrelay.
  */
 export function parseDestination(text: string): Parsed<Destination> {
   const bracketed = /^\[([^\]]*)\]:(.*)$/s.exec(text);

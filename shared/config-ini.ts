@@ -1,7 +1,7 @@
 /**
- * INI text to settings. `ini` reads the values; before it, a strict scanner looks at every line, because `ini`
- * has no line numbers, keeps the last of two equal keys, cuts values at an unquoted `#` or `;`, and skips what it
- * does not understand. Only lines that the scanner has understood, and means as `ini` does, get through to it.
+ * INI text to settings. `ini` reads the values; before it, a strict scanner looks at every line, because
+ * `ini` has no line numbers, keeps the last of two equal keys, cuts values at an unquoted `#` or `;`, and
+ * skips what it does not understand. Only lines that the scanner has understood, as `ini` would, reach it.
  */
 import { parse } from "ini";
 import { nearest } from "./config-nearest.ts";
@@ -33,7 +33,10 @@ export function scanIni(text: string): IniScan {
   for (const [index, line] of lines.entries()) {
     if (scanner.faults.length === FAULTS_MAX) {
       const what = "there are too many faults; what follows was not read";
-      return { settings: scanner.settings(), faults: [...scanner.faults, { place: { line: index + 1 }, what }] };
+      return {
+        settings: scanner.settings(),
+        faults: [...scanner.faults, { place: { line: index + 1 }, what }],
+      };
     }
     scanner.take(line.trim(), index + 1);
   }
@@ -63,63 +66,67 @@ class Scanner {
   /** text: a line without blanks around it. */
   take(text: string, line: number): void {
     if (text === "" || text.startsWith("#") || text.startsWith(";")) return;
-    const fault = (what: string): void => void this.faults.push({ place: { line }, what });
+    let what: string | undefined;
     if (UNPRINTABLE.test(text.replaceAll("\t", " "))) {
-      fault(`${show(text)}: has a character that cannot be printed; remove it`);
-    } else if (text.startsWith("[")) {
-      this.#takeHeader(text, line, fault);
+      what = `${show(text)}: has a character that cannot be printed; remove it`;
     } else {
-      this.#takeKey(text, line, fault);
+      what = text.startsWith("[") ? this.#takeHeader(text, line) : this.#takeKey(text, line);
     }
+    if (what !== undefined) this.faults.push({ place: { line }, what });
   }
 
-  #takeHeader(text: string, line: number, fault: (what: string) => void): void {
+  /** Returns what is wrong with a header, or undefined. */
+  #takeHeader(text: string, line: number): string | undefined {
     this.#section = "unknown";
     const [, inner] = /^\[([^\]]*)\]$/.exec(text) ?? [];
     if (inner === undefined) {
-      return fault(`${show(text)}: is no section header; write [NAME] and nothing else on the line`);
+      return `${show(text)}: is no section header; write [NAME] and nothing else on the line`;
     }
     const name = inner.trim();
     if (!SECTIONS.has(name)) {
       const close = nearest(name, SECTIONS.keys());
       const known = [...SECTIONS.keys()].join(", ");
       const remedy = close === undefined ? `choose from ${known}` : `did you mean [${close}]?`;
-      return fault(`[${show(name)}]: is an unknown section; ${remedy}`);
+      return `[${show(name)}]: is an unknown section; ${remedy}`;
     }
     this.#section = { name };
-    const before = this.#sectionLines.get(name);
-    if (before === undefined) this.#sectionLines.set(name, line);
-    else fault(`[${name}]: is there already, in line ${before}; put its keys together`);
     this.#kept.push(`[${name}]`);
+    const before = this.#sectionLines.get(name);
+    if (before !== undefined) return `[${name}]: is there already, in line ${before}; put its keys together`;
+    this.#sectionLines.set(name, line);
+    return undefined;
   }
 
-  #takeKey(text: string, line: number, fault: (what: string) => void): void {
+  /** Returns what is wrong with a line that should have a key and a value, or undefined. */
+  #takeKey(text: string, line: number): string | undefined {
     const equals = text.indexOf("=");
     const written = (equals < 0 ? text : text.slice(0, equals)).trim();
     const raw = equals < 0 ? "" : text.slice(equals + 1).trim();
+    const shown = raw === "" ? show(written) : `${show(written)} = ${show(raw)}`;
+    if (written === "") return `${show(text)}: has no key before its =; write KEY = VALUE`;
+    if (this.#section === undefined) return `${shown}: ${beforeSections(written)}`;
+    // The header was a fault; what its keys mean cannot be known.
+    if (this.#section === "unknown") return undefined;
+    const section = this.#section.name;
     const isBracketed = written.endsWith("[]");
     const key = isBracketed ? written.slice(0, -2) : written;
-    const shown = equals < 0 ? show(written) : `${show(written)} = ${show(raw)}`;
-    if (written === "") return fault(`${shown}: has no key before its =; write KEY = VALUE`);
-    if (this.#section === undefined) return fault(`${shown}: ${beforeSections(written)}`);
-    if (this.#section === "unknown") return;
-    const section = this.#section.name;
-    const full = `${section}.${shown}`;
     const option = SECTIONS.get(section)?.get(key);
-    if (option === undefined) return fault(`${full}: ${unknownKey(section, key, equals < 0)}`);
-    if (equals < 0) return fault(`${full}: has no value; write ${written} = VALUE`);
-    if (isBracketed && option.kind !== "list") return fault(`${full}: is no list; write ${key} = VALUE`);
+    const full = `${section}.${shown}`;
+    if (option === undefined) return `${full}: ${unknownKey(section, key, equals < 0)}`;
+    if (equals < 0) return `${full}: has no value; write ${written} = VALUE`;
+    if (isBracketed && option.kind !== "list") return `${full}: is no list; write ${key} = VALUE`;
     const problem = quotingFault(raw);
-    if (problem !== undefined) return fault(`${full}: ${problem}`);
+    if (problem !== undefined) return `${full}: ${problem}`;
     const first = this.#firstUses.get(`${section}.${key}`);
     if (first !== undefined && !(isBracketed && first.isBracketed)) {
       const remedy = option.kind === "list" ? `write ${key}[] in both, or one list` : "keep one of them";
-      return fault(`${full}: is set already, in line ${first.line}; ${remedy}`);
+      return `${full}: is set already, in line ${first.line}; ${remedy}`;
     }
     const taken = { section, key, line, isBracketed };
     this.#firstUses.set(`${section}.${key}`, first ?? taken);
     this.#taken.push(taken);
     this.#kept.push(`${written} = ${raw}`);
+    return undefined;
   }
 
   /** Reads the values of the lines that were kept. */
@@ -165,7 +172,7 @@ function quotingFault(raw: string): string | undefined {
   if (raw.startsWith('"')) {
     return isQuoted(raw)
       ? undefined
-      : 'is no quoted text; close the quotes at its end and write \\" and \\\\ for quotes and backslashes in it';
+      : "is no quoted text; close the quotes at its end, and put a backslash before any quote within";
   }
   for (let index = 0; index < raw.length; index++) {
     const char = raw[index]!;

@@ -4,8 +4,8 @@
 const LENGTH_MAX = 40;
 
 /**
- * Finds the known name with the fewest typing errors, at most a third of its letters. Case, underscores and
- * blanks do not count. Returns undefined when none is near.
+ * Finds the known name with the fewest typing errors, at most one for every three letters. Case, underscores
+ * and blanks do not count. Returns undefined when none is near.
  */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   if (name.length > LENGTH_MAX) return undefined;
@@ -14,7 +14,8 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   let bestErrors = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
     const errors = countErrors(plain, candidate);
-    if (errors <= candidate.length / 3 && errors < bestErrors) [best, bestErrors] = [candidate, errors];
+    if (errors <= Math.ceil(candidate.length / 3) && errors < bestErrors)
+      [best, bestErrors] = [candidate, errors];
   }
   return best;
 }

@@ -1,7 +1,7 @@
 /**
- * The option table: every section and key of the configuration, in the order in which they are shown. Defaults,
- * validation, --help, --print-config and the type of the configuration are all derived from it, so a new option
- * is one row here and one line in config/suite.ini.
+ * The option table: every section and key of the configuration, in the order in which they are shown.
+ * Defaults, validation, --help, --print-config and the type of the configuration are all derived from it. A
+ * new option is one row here and one line in config/suite.ini.
  */
 import { destination, listenAddress, pageAddress, remoteAddress } from "./config-addresses.ts";
 import {
@@ -38,7 +38,7 @@ export interface ScalarOption<Value, Property extends string = string> extends O
 export interface InheritedOption<Value, Property extends string = string> extends OptionRow<Property> {
   readonly kind: "inherited";
   readonly type: ValueType<Value>;
-  readonly from: string;
+  readonly from: "naming.default";
 }
 
 /** An option with any number of values, in order. */
@@ -72,7 +72,7 @@ export type SectionValues<Rows> = {
 type OptionValue<Row> =
   Row extends ListOption<infer Value>
     ? readonly Value[]
-    : Row extends ScalarOption<infer Value>
+    : Row extends ScalarOption<infer Value> | InheritedOption<infer Value>
       ? Value
       : never;
 
@@ -131,12 +131,20 @@ const NAMING = {
 /** Values of a naming section. */
 export type NamingValues = SectionValues<typeof NAMING>;
 
-function inheritNaming(): Record<keyof typeof NAMING, InheritedOption<unknown>> {
-  const inherit = ({ property, type, doc }: ScalarOption<unknown>): InheritedOption<unknown> => {
-    return { kind: "inherited", property, type, from: "naming.default", doc, isReloadable: true };
-  };
-  return { destination: inherit(NAMING.destination), prefix: inherit(NAMING.prefix), tag: inherit(NAMING.tag) };
+function inherit<Value, const Property extends string>({
+  property,
+  type,
+  doc,
+}: ScalarOption<Value, Property>): InheritedOption<Value, Property> {
+  return { kind: "inherited", property, type, from: "naming.default", doc, isReloadable: true };
 }
+
+/** The sections of the metric types take field by field what they do not say from [naming.default]. */
+const NAMING_OF_TYPE = {
+  destination: inherit(NAMING.destination),
+  prefix: inherit(NAMING.prefix),
+  tag: inherit(NAMING.tag),
+};
 
 function aggregates<const Type extends MetricType>(type: Type) {
   const doc = `Aggregates of a ${type}; none silences the type`;
@@ -146,15 +154,21 @@ function aggregates<const Type extends MetricType>(type: Type) {
 /** All sections, all keys. */
 export const OPTIONS = {
   log: {
-    level: one("level", choice(["error", "warn", "info", "debug"]), "info", "Least severe event logged", true),
+    level: one(
+      "level",
+      choice(["error", "warn", "info", "debug"]),
+      "info",
+      "Least severe event logged",
+      true,
+    ),
     format: one("format", choice(["json", "text"]), "json", "json for machines, text for people", true),
   },
   relay: {
-    "listen": many("listen", listenAddress, "udp://0.0.0.0:9125", "Where datagrams come in", ADDRESSES),
-    "threads": one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
-    "io": one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
-    "prefix": one("prefix", text("prefix", LINE_PART), "statsrelay", "Prefix of the relay's own metric"),
-    "destinations": many(
+    listen: many("listen", listenAddress, "udp://0.0.0.0:9125", "Where datagrams come in", ADDRESSES),
+    threads: one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
+    io: one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
+    prefix: one("prefix", text("prefix", LINE_PART), "statsrelay", "Prefix of the relay's own metric"),
+    destinations: many(
       "destinations",
       destination,
       "",
@@ -162,22 +176,32 @@ export const OPTIONS = {
       ADDRESSES_OR_NONE,
       true,
     ),
-    "hash": one("hash", choice(["fnv1a-jump"]), "fnv1a-jump", "How a name chooses its destination"),
-    "packetlen": one("packetlen", count(0, 65_507), "1400", "Bytes up to which lines are packed together"),
+    hash: one("hash", choice(["fnv1a-jump"]), "fnv1a-jump", "How a name chooses its destination"),
+    packetlen: one("packetlen", count(0, 65_507), "1400", "Bytes up to which lines are packed together"),
     "flush-interval": one("flushIntervalMs", duration("10ms", "1m"), "1s", "Longest wait of a line"),
-    "metrics-prefix": one("metricsPrefix", text("prefix", LINE_PART), "", "Put before every name, with a dot"),
+    "metrics-prefix": one(
+      "metricsPrefix",
+      text("prefix", LINE_PART),
+      "",
+      "Put before every name, with a dot",
+    ),
     "metrics-tags": one("metricsTags", text("tag list", TAG_LIST), "", "Tags added to every line"),
-    "sendproto": one("sendproto", choice(["udp", "test"], NO_TCP_YET), "udp", "test discards all"),
-    "management": one("management", pageAddress, "127.0.0.1:9126", "Address of the management pages"),
+    sendproto: one("sendproto", choice(["udp", "test"], NO_TCP_YET), "udp", "test discards all"),
+    management: one("management", pageAddress, "127.0.0.1:9126", "Address of the management pages"),
     "receive-buffer": one("receiveBufferBytes", size("1k", "1g"), "16m", "Receive buffer of each socket"),
-    "drain-timeout": one("drainTimeoutMs", duration("0", "5m"), "5s", "Longest wait for the last lines at exit"),
+    "drain-timeout": one(
+      "drainTimeoutMs",
+      duration("0", "5m"),
+      "5s",
+      "Longest wait for the last lines at exit",
+    ),
   },
   aggregator: {
-    "listen": many("listen", listenAddress, "udp://0.0.0.0:8125", "Where datagrams come in", ADDRESSES),
-    "threads": one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
-    "io": one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
-    "interval": one("intervalMs", duration("100ms", "1h"), "30s", "Span of time that one flush covers"),
-    "management": one("management", pageAddress, "127.0.0.1:8137", "Address of the management pages"),
+    listen: many("listen", listenAddress, "udp://0.0.0.0:8125", "Where datagrams come in", ADDRESSES),
+    threads: one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
+    io: one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
+    interval: one("intervalMs", duration("100ms", "1h"), "30s", "Span of time that one flush covers"),
+    management: one("management", pageAddress, "127.0.0.1:8137", "Address of the management pages"),
     "stats-prefix": one(
       "statsPrefix",
       text("prefix", { ...NAME_PART, isRequired: true, normalize: trimDots }),
@@ -186,7 +210,7 @@ export const OPTIONS = {
     ),
     "stats-interval": one("statsIntervalMs", duration("100ms", "1h", true), "10s", "Pace of its own metrics"),
     "receive-buffer": one("receiveBufferBytes", size("1k", "1g"), "16m", "Receive buffer of each socket"),
-    "sinks": many("sinks", choice(["carbon", "console"]), "carbon", "Where rows are written", WORDS),
+    sinks: many("sinks", choice(["carbon", "console"]), "carbon", "Where rows are written", WORDS),
     "series-max": one("seriesMax", count(1, 16_000_000), "1000000", "Series of an interval"),
     "snapshot-series-max": one("snapshotSeriesMax", count(1, 4_000_000), "262144", "Series of a snapshot"),
     "name-bytes-max": one("nameBytesMax", count(1, 4096), "512", "Bytes of a name, tags aside"),
@@ -196,7 +220,7 @@ export const OPTIONS = {
     "drain-timeout": one("drainTimeoutMs", duration("0", "5m"), "10s", "Longest wait for the sinks at exit"),
   },
   carbon: {
-    "address": many(
+    address: many(
       "address",
       remoteAddress,
       "127.0.0.1:2003",
@@ -205,23 +229,41 @@ export const OPTIONS = {
       true,
     ),
     "connect-timeout": one("connectTimeoutMs", duration("10ms", "5m"), "3s", "Wait for a connection", true),
-    "write-timeout": one("writeTimeoutMs", duration("10ms", "5m"), "10s", "Wait for carbon to take bytes", true),
-    "ack-timeout": one("ackTimeoutMs", duration("10ms", "5m"), "10s", "Wait for carbon to read to the end", true),
+    "write-timeout": one(
+      "writeTimeoutMs",
+      duration("10ms", "5m"),
+      "10s",
+      "Wait for carbon to take bytes",
+      true,
+    ),
+    "ack-timeout": one(
+      "ackTimeoutMs",
+      duration("10ms", "5m"),
+      "10s",
+      "Wait for carbon to read to the end",
+      true,
+    ),
     "retry-delay": one("retryDelayMs", duration("1ms", "1h"), "250ms", "First pause after a failure", true),
     "retry-delay-multiplier": one("retryDelayMultiplier", decimal(1, 100), "2", "Growth of the pauses", true),
     "retry-delay-max": one("retryDelayMaxMs", duration("1ms", "1h"), "10s", "Longest pause", true),
     "queue-bytes": one("queueBytesMax", size("64k", "64g"), "64m", "Rows that may wait", true),
-    "queue-age": one("queueAgeMs", duration("1s", "720h"), "1h", "Age at which waiting rows are dropped", true),
+    "queue-age": one(
+      "queueAgeMs",
+      duration("1s", "720h"),
+      "1h",
+      "Age at which waiting rows are dropped",
+      true,
+    ),
     "chunk-bytes": one("chunkBytes", size("4k", "64m"), "1m", "Rows sent over one connection", true),
   },
   console: {
     rows: one("rows", count(1, 10_000), "40", "Rows of a flush that are shown", true),
   },
   aggregation: {
-    "counter": aggregates("counter"),
-    "gauge": aggregates("gauge"),
-    "timer": aggregates("timer"),
-    "set": aggregates("set"),
+    counter: aggregates("counter"),
+    gauge: aggregates("gauge"),
+    timer: aggregates("timer"),
+    set: aggregates("set"),
     "update-count-threshold": one(
       "updateCountThreshold",
       count(0, 4_294_967_295),
@@ -238,13 +280,13 @@ export const OPTIONS = {
     ),
   },
   "naming.default": NAMING,
-  "naming.counter": inheritNaming(),
-  "naming.gauge": inheritNaming(),
-  "naming.timer": inheritNaming(),
-  "naming.set": inheritNaming(),
+  "naming.counter": NAMING_OF_TYPE,
+  "naming.gauge": NAMING_OF_TYPE,
+  "naming.timer": NAMING_OF_TYPE,
+  "naming.set": NAMING_OF_TYPE,
   cluster: {
     "snapshot-interval": one("snapshotIntervalMs", duration("10ms", "1m"), "1s", "Pace of snapshots"),
-    "settle": one("settleMs", duration("0", "1m"), "2s", "Wait for the last snapshots of an interval"),
+    settle: one("settleMs", duration("0", "1m"), "2s", "Wait for the last snapshots of an interval"),
   },
 } satisfies Readonly<Record<string, Section>>;
 

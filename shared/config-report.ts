@@ -24,8 +24,8 @@ export function show(text: string): string {
 }
 
 /**
- * Throws when there are faults: one OperatorError whose message is the whole report, the file's lines first. It
- * exits with 2 when the flags alone are at fault, otherwise with 78.
+ * Throws when there are faults: one OperatorError whose message is the whole report, the file's lines first.
+ * It exits with 2 when the flags alone are at fault, otherwise with 78.
  */
 export function throwFaults(faults: readonly ConfigFault[], fileName: string | undefined): void {
   if (faults.length === 0) return;

@@ -1,5 +1,5 @@
 /** Kinds of configuration values that are no addresses: how each is read from INI text and written back. */
-import { type Aggregate, AGGREGATES, parseAggregate } from "./metric.ts";
+import { AGGREGATES, type Aggregate, parseAggregate } from "./metric.ts";
 
 /** A value, or what is wrong with its text and how to mend it: `is no size; write bytes, or 64k, 16m, 2g`. */
 export type Parsed<Value> = { readonly value: Value } | { readonly fault: string };
@@ -62,12 +62,12 @@ function printUnits(value: number, units: Readonly<Record<string, number>>): str
 /** Milliseconds within bounds, which are texts as in the INI file. isZeroFine: 0 is taken too, as `off`. */
 export function duration(least: string, most: string, isZeroFine = false): ValueType<number> {
   const type = bounded(least, most, parseDuration, printDuration);
-  const remedy = "write a number with ms, s, m or h, such as 250ms or 30s";
+  const remedy = "write 250ms, 30s, 5m or 1h";
   return {
     shape: isZeroFine ? `${type.shape}, or 0 for off` : type.shape,
     parse(text) {
       const value = parseDuration(text);
-      if (value === undefined) return { fault: `is no duration in whole milliseconds; ${remedy}` };
+      if (value === undefined) return { fault: `is no duration of whole milliseconds; ${remedy}` };
       return isZeroFine && value === 0 ? { value } : type.check(value, isZeroFine ? ", or 0 for off" : "");
     },
     print: printDuration,
@@ -163,16 +163,16 @@ export interface TextRule {
   readonly normalize?: (text: string) => string;
 }
 
-/** A text. An empty one is fine unless the rule requires something. */
-export function text(shape: string, rule: TextRule): ValueType<string> {
+/** A text. An empty one is fine unless the rule requires something. noun: what it is, such as `prefix`. */
+export function text(noun: string, rule: TextRule): ValueType<string> {
   return {
-    shape,
+    shape: `${noun} without ${rule.forbiddenWords}`,
     parse(text) {
       if (text.length > TEXT_LENGTH_MAX) return { fault: `is longer than ${TEXT_LENGTH_MAX}; shorten it` };
       if (UNPRINTABLE.test(text)) return { fault: "contains a character that cannot be printed; remove it" };
       if (rule.forbidden.test(text)) return { fault: `must not contain ${rule.forbiddenWords}; remove them` };
       const value = rule.normalize?.(text) ?? text;
-      if (value === "" && rule.isRequired) return { fault: `is empty; give it a ${shape}` };
+      if (value === "" && rule.isRequired) return { fault: `is empty; give it a ${noun}` };
       return { value };
     },
     print: (value) => value,

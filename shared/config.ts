@@ -2,7 +2,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { scanIni } from "./config-ini.ts";
 import {
-  type ListOption,
   type NamingValues,
   OPTIONS,
   type Option,
@@ -10,21 +9,29 @@ import {
   type SectionName,
   type SectionValues,
 } from "./config-options.ts";
-import { type ConfigFault, type Place, show, throwFaults } from "./config-report.ts";
-import { type Parsed, printDuration } from "./config-values.ts";
-import { assert, EXIT_CONFIG, OperatorError } from "./errors.ts";
+import { ConfigReader } from "./config-reader.ts";
+import { show, throwFaults } from "./config-report.ts";
+import { printDuration } from "./config-values.ts";
+import { EXIT_CONFIG, OperatorError } from "./errors.ts";
 import { METRIC_TYPES, type MetricType } from "./metric.ts";
 
 type Table = typeof OPTIONS;
+/** Values of [log]. */
 export type LogConfig = SectionValues<Table["log"]>;
+/** Values of [relay]. */
 export type RelayConfig = SectionValues<Table["relay"]>;
+/** Values of [aggregator]. */
 export type AggregatorConfig = SectionValues<Table["aggregator"]>;
+/** Values of [carbon]. */
 export type CarbonConfig = SectionValues<Table["carbon"]>;
+/** Values of [console]. */
 export type ConsoleConfig = SectionValues<Table["console"]>;
+/** Values of [aggregation]. */
 export type AggregationConfig = SectionValues<Table["aggregation"]>;
+/** Values of [cluster]. */
 export type ClusterConfig = SectionValues<Table["cluster"]>;
 
-/** Everything, checked and in force: defaults, file, flags. Host names are not resolved yet. */
+/** Everything, checked and in force: defaults, then file, then flags. Host names are not resolved yet. */
 export interface SuiteConfig {
   readonly log: LogConfig;
   readonly relay: RelayConfig;
@@ -32,7 +39,7 @@ export interface SuiteConfig {
   readonly carbon: CarbonConfig;
   readonly console: ConsoleConfig;
   readonly aggregation: AggregationConfig;
-  /** Inheritance from [naming.default] is resolved. */
+  /** With what the types inherit from [naming.default]. */
   readonly naming: Readonly<Record<MetricType, NamingValues>>;
   readonly cluster: ClusterConfig;
 }
@@ -51,42 +58,76 @@ export interface Override {
 /** Larger files are not read: no configuration is. */
 const FILE_BYTES_MAX = 2 ** 20;
 
+function ignore(): void {}
+
 /**
- * Reads a configuration file, or the defaults when there is none.
- * warn: takes each thing that was put right without asking, as a sentence.
+ * Reads a configuration file, or takes the defaults when there is none.
+ * warn: takes a sentence about each thing that was put right without asking.
  * Throws OperatorError whose message reports all faults: exit code 78, or 2 when only overrides are at fault.
  */
 export function loadConfig(
   path?: string,
   overrides: readonly Override[] = [],
-  warn: (text: string) => void = () => {},
+  warn: (text: string) => void = ignore,
 ): SuiteConfig {
-  return parseConfig(path === undefined ? "" : readText(path), path, overrides, warn);
+  return parseConfig(path === undefined ? "" : readText(path), path ?? "the defaults", overrides, warn);
 }
 
-/** Does what loadConfig does with a text. fileName: what the report calls it. */
+/** Does for a text what loadConfig does for a file. fileName: what the report calls it. */
 export function parseConfig(
   text: string,
-  fileName: string | undefined,
+  fileName: string,
   overrides: readonly Override[] = [],
-  warn: (text: string) => void = () => {},
+  warn: (text: string) => void = ignore,
 ): SuiteConfig {
   const { settings, faults } = scanIni(text);
-  const reader = new Reader(warn, faults);
-  for (const { section, key, value, line } of settings) {
-    const isList = SECTIONS.get(section)?.get(key)?.kind === "list";
-    reader.add(section, key, isList ? splitList(value) : [value], { line });
+  const reader = new ConfigReader(faults, warn);
+  for (const { section, key, value, line } of settings) reader.add(section, key, value, { line });
+  for (const { section, key, values, origin } of overrides) {
+    reader.replace(section, key, values, { flag: origin });
   }
-  for (const { section, key, values, origin } of overrides) reader.replace(section, key, values, { flag: origin });
-  const config = reader.build();
+  // Nobody has this section's values but those who inherit them; read alone, its faults always show.
+  reader.section("naming.default");
+  const config: SuiteConfig = {
+    log: reader.section("log"),
+    relay: reader.section("relay"),
+    aggregator: reader.section("aggregator"),
+    carbon: reader.section("carbon"),
+    console: reader.section("console"),
+    aggregation: reader.section("aggregation"),
+    naming: {
+      counter: reader.section("naming.counter"),
+      gauge: reader.section("naming.gauge"),
+      timer: reader.section("naming.timer"),
+      set: reader.section("naming.set"),
+    },
+    cluster: reader.section("cluster"),
+  };
+  crossCheck(config, reader);
   throwFaults(reader.faults, fileName);
   return config;
 }
 
-function splitList(value: string): string[] {
-  return value.split(/[\s,]+/).filter((item) => item !== "");
+/** Checks what no option can tell by itself. */
+function crossCheck({ aggregator, carbon, cluster }: SuiteConfig, reader: ConfigReader): void {
+  const [interval, snapshot] = [aggregator.intervalMs, cluster.snapshotIntervalMs].map(printDuration);
+  if (cluster.snapshotIntervalMs > aggregator.intervalMs) {
+    const ofSnapshot = `is longer than aggregator.interval (${interval}); choose at most that`;
+    const ofInterval = `is shorter than cluster.snapshot-interval (${snapshot}); lower that as well`;
+    reader.faultBetween(
+      new Map([
+        ["cluster.snapshot-interval", ofSnapshot],
+        ["aggregator.interval", ofInterval],
+      ]),
+    );
+  }
+  if (aggregator.sinks.includes("carbon") && carbon.address.length === 0) {
+    const what = "is empty, but aggregator.sinks has carbon; name one, or drop that sink";
+    reader.faultBetween(new Map([["carbon.address", what]]));
+  }
 }
 
+/** Throws OperatorError for what is no readable text of a bearable size. */
 function readText(path: string): string {
   const refuse = (what: string): OperatorError => new OperatorError(`${show(path)}: ${what}`, EXIT_CONFIG);
   const bytes = Buffer.alloc(FILE_BYTES_MAX + 1);
@@ -94,7 +135,7 @@ function readText(path: string): string {
   try {
     const file = openSync(path, "r");
     try {
-      // A pipe gives what it has, so only 0 is the end.
+      // A pipe hands over piece by piece; only 0 bytes are its end.
       for (let got = -1; got !== 0 && length < bytes.length; length += got) {
         got = readSync(file, bytes, length, bytes.length - length, null);
       }
@@ -107,70 +148,72 @@ function readText(path: string): string {
   }
   if (length > FILE_BYTES_MAX) throw refuse("is larger than 1 MiB; name a configuration file");
   const content = bytes.subarray(0, length);
+  const text = content.includes(0) ? undefined : decode(content);
+  if (text === undefined) throw refuse("is no UTF-8 text; name a configuration file");
+  return text;
+}
+
+function decode(content: Uint8Array): string | undefined {
   try {
-    if (!content.includes(0)) return new TextDecoder("utf-8", { fatal: true }).decode(content);
+    return new TextDecoder("utf-8", { fatal: true }).decode(content);
   } catch {
-    // Invalid UTF-8 gets the same answer as a zero byte.
+    // The one thing that can go wrong is what the caller asks about.
+    return undefined;
   }
-  throw refuse("is no UTF-8 text; name a configuration file");
 }
 
-/** What was set for one key: texts, each with its place. No texts: an empty value. */
-interface Given {
-  readonly place: Place;
-  readonly texts: { readonly text: string; readonly place: Place }[];
-}
-
-/** Turns settings into values and gathers the faults. */
-class Reader {
-  readonly faults: ConfigFault[];
-  readonly #warn: (text: string) => void;
-  readonly #given = new Map<string, Given>();
-  /** Keys whose value is the default only because the given one is faulty. */
-  readonly #faulty = new Set<string>();
-
-  constructor(warn: (text: string) => void, faults: readonly ConfigFault[]) {
-    this.#warn = warn;
-    this.faults = [...faults];
-  }
-
-  add(section: string, key: string, texts: readonly string[], place: Place): void {
-    const given = this.#given.get(`${section}.${key}`) ?? { place, texts: [] };
-    given.texts.push(...texts.map((text) => ({ text, place })));
-    this.#given.set(`${section}.${key}`, given);
-  }
-
-  replace(section: string, key: string, texts: readonly string[], place: Place): void {
-    const option = SECTIONS.get(section)?.get(key);
-    assert(option !== undefined, `no option ${section}.${key} for ${JSON.stringify(place)}`);
-    assert(option.kind === "list" || texts.length === 1, `one value for ${section}.${key}`);
-    this.#given.delete(`${section}.${key}`);
-    this.add(section, key, texts, place);
-  }
-
-  build(): SuiteConfig {
-    const naming = METRIC_TYPES.map((type) => [type, this.#section(`naming.${type}`)]);
-    const sections = (["log", "relay", "aggregator", "carbon", "console", "aggregation", "cluster"] as const).map(
-      (name) => [name, this.#section(name)],
+/**
+ * Prints a configuration as INI text that parses to the same one. What the metric types have in common is
+ * printed as [naming.default].
+ */
+export function printConfig(config: SuiteConfig): string {
+  const { naming, ...sections } = config;
+  const [first, ...others] = METRIC_TYPES.map((type) => naming[type]);
+  const isCommon = (property: keyof NamingValues): boolean =>
+    others.every((one) => one[property] === first![property]);
+  const pick = (values: NamingValues, wanted: boolean): object =>
+    Object.fromEntries(
+      Object.entries(values).filter(([name]) => isCommon(name as keyof NamingValues) === wanted),
     );
-    // Only this section of the others is asked for its own sake; its faults count even if all types override it.
-    this.#section("naming.default");
-    // The types are those of the rows that the values were read with, which a loop over names cannot show.
-    const config = Object.fromEntries([...sections, ["naming", Object.fromEntries(naming)]]) as SuiteConfig;
-    this.#crossCheck(config);
-    return config;
-  }
+  const values = new Map<string, object>(Object.entries(sections));
+  values.set("naming.default", pick(first!, true));
+  for (const type of METRIC_TYPES) values.set(`naming.${type}`, pick(naming[type], false));
+  const blocks = (Object.keys(OPTIONS) as SectionName[]).map((name) => printSection(name, values.get(name)!));
+  return blocks.filter((block) => block !== "").join("\n");
+}
 
-  #section(name: SectionName): Record<string, unknown> {
-    const rows = Object.entries<Option>(OPTIONS[name]);
-    return Object.fromEntries(rows.map(([key, option]) => [option.property, this.#value(name, key, option)]));
-  }
+/** values: by property. Those that are absent are left out, and with all of them the section. */
+function printSection(name: SectionName, values: object): string {
+  const byProperty = new Map<string, unknown>(Object.entries(values));
+  const lines = Object.entries<Option>(OPTIONS[name]).flatMap(([key, option]) => {
+    return byProperty.has(option.property) ? printOption(key, option, byProperty.get(option.property)) : [];
+  });
+  return lines.length === 0 ? "" : `[${name}]\n${lines.join("\n")}\n`;
+}
 
-  #value(section: string, key: string, option: Option): unknown {
-    const given = this.#given.get(`${section}.${key}`);
-    if (option.kind === "list") return this.#list(section, key, option, given);
-    const first = given?.texts[0];
-    if (first !== undefined) return this.#take(section, key, first, option) ?? this.#fallback(section, key);
-    return this.#fallback(section, key);
-  }
+function printOption(key: string, option: Option, value: unknown): string[] {
+  if (option.kind !== "list") return [printLine(key, option.type.print(value))];
+  const items = (value as readonly unknown[]).map((item) => option.type.print(item));
+  if (items.length === 0) return [printLine(key, option.rule.empty === "none" ? "none" : "")];
+  return option.rule.isInline
+    ? [printLine(key, items.join(" "))]
+    : items.map((item) => printLine(`${key}[]`, item));
+}
+
+function printLine(key: string, value: string): string {
+  // JSON's quoting is that of INI; whatever could mean something unquoted gets it.
+  const written = /^[A-Za-z0-9_.:/@%+*,[\]-]*(?: [A-Za-z0-9_.:-]+)*$/.test(value)
+    ? value
+    : JSON.stringify(value);
+  return `${key} = ${written}`.trimEnd();
+}
+
+/** Describes the keys of a section for --help, two lines each: key and default, then what it is for. */
+export function describeOptions(section: SectionName): string[] {
+  const lines = [...SECTIONS.get(section)!].flatMap(([key, option]) => {
+    const written = option.kind === "list" ? `${key}[]` : key;
+    const fallback = option.kind === "inherited" ? `(as in [${option.from}])` : option.default;
+    return [`  ${`${written} = ${fallback}`.trimEnd()}`, `      ${option.doc} (${option.type.shape}).`];
+  });
+  return [`[${section}]`, ...lines];
 }

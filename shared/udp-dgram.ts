@@ -32,6 +32,9 @@ import {
   TICK_MS,
 } from "./udp.ts";
 
+/** Datagrams kept between bind and run, which follows at once. */
+const EARLY_DATAGRAMS_MAX = 10_000;
+
 type UdpAddress = Extract<ListenAddress, { kind: "udp" }>;
 
 function assertUdp(address: ListenAddress): asserts address is UdpAddress {
@@ -71,11 +74,17 @@ class DgramReceiver implements BatchReceiver {
   readonly address: UdpAddress;
   readonly receiveBufferBytes: number;
   readonly #socket: Socket;
+  /** node:dgram reads from the moment a socket is bound: what comes before run() waits here. */
+  readonly #early: Buffer[] = [];
+  readonly #keepEarly = (message: Buffer) => {
+    if (this.#early.length < EARLY_DATAGRAMS_MAX) this.#early.push(message);
+  };
 
   constructor(socket: Socket, address: UdpAddress) {
     this.#socket = socket;
     this.address = address;
     this.receiveBufferBytes = socket.getRecvBufferSize();
+    socket.on("message", this.#keepEarly);
   }
 
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
@@ -101,6 +110,8 @@ class DgramReceiver implements BatchReceiver {
         setImmediate(flush);
       }
     };
+    this.#socket.off("message", this.#keepEarly);
+    for (const message of this.#early.splice(0)) onMessage(message);
     this.#socket.on("message", onMessage);
     return new Promise((resolve) => {
       let messagesBefore = -1;

@@ -9,6 +9,7 @@
  * Sealed packets are described by mmsghdr structures for sendmmsg(2), PACKETS_MAX in a row for each destination.
  */
 import { reserve } from "./arena";
+import { bufferCountMax, giveBuffer, hasBuffer, setupBuffers, takeBuffer } from "./buffers";
 import {
   HEADER_BYTES,
   HEADER_IOV,
@@ -24,8 +25,6 @@ const PIPE: u32 = 124;
 
 /** Sealed packets that one destination can have. */
 const PACKETS_MAX: u32 = 64;
-/** Buffers beyond one for each destination. Only those that are written to become real memory. */
-const SPARE_BUFFERS: u32 = 256;
 /** What copies may write behind the end of a packet. */
 const SLACK_BYTES: usize = 128;
 
@@ -50,9 +49,6 @@ let base: u64 = 0;
 let headers: usize = 0;
 let iovecs: usize = 0;
 let packetlen: usize = 0;
-/** Stack of free buffers, and how many it holds. */
-let freeBuffers: usize = 0;
-let freeCount: u32 = 0;
 /** Sealed packets in the order of sealing: destination and buffer, 32 bits each. */
 let sealLog: usize = 0;
 let sealCount: u32 = 0;
@@ -85,12 +81,12 @@ export function setupPack(
   tags = reserve(tagsBytes + SLACK_BYTES);
   destinations = reserve(usize(count) * DESTINATION_BYTES);
   ready = reserve(usize(count) * 4);
-  const bufferCount = count + SPARE_BUFFERS;
-  sealLog = reserve(usize(bufferCount) * 8);
-  freeBuffers = reserve(usize(bufferCount) * 4);
+  sealLog = reserve(usize(bufferCountMax(count)) * 8);
   base = memoryBase;
   setupHeaders();
-  setupBuffers(bufferCount);
+  // A line feed, and a comma or "|#" before tags.
+  const additions = prefixBytes + tagsBytes + 3 + SLACK_BYTES;
+  setupBuffers(count, packetlen + additions, usize(SLOT_PAYLOAD_BYTES_MAX) + additions);
 }
 
 function setupHeaders(): void {
@@ -102,20 +98,6 @@ function setupHeaders(): void {
     store<u64>(header, base + u64(iovecs + i * IOVEC_BYTES), HEADER_IOV);
     store<u64>(header, 1, HEADER_IOV_COUNT);
   }
-}
-
-function setupBuffers(bufferCount: u32): void {
-  const longest = max(packetlen, usize(SLOT_PAYLOAD_BYTES_MAX));
-  const bytes = longest + prefixBytes + tagsBytes + 4 + SLACK_BYTES;
-  // An odd number of cache lines, so that the heads of packets do not share the same cache sets.
-  const stride = (((bytes + 63) / 64) | 1) * 64;
-  const buffers = reserve(usize(bufferCount) * stride);
-  for (let i: u32 = 0; i < bufferCount; i++) giveBuffer(buffers + usize(bufferCount - 1 - i) * stride);
-}
-
-function giveBuffer(buffer: usize): void {
-  store<u32>(freeBuffers + usize(freeCount) * 4, u32(buffer));
-  freeCount += 1;
 }
 
 /** Address of the text put before each line. */
@@ -157,15 +139,12 @@ function copyWide(to: usize, from: usize, bytes: usize): void {
  */
 function makeRoom(record: usize, destination: u32, bytes: usize): usize {
   const used = usize(load<u32>(record, USED));
-  if (used != 0 && used + bytes > packetlen) {
-    // Without a free buffer the sealed packet would leave nothing to write the line to.
-    if (freeCount == 0 || !seal(record, destination)) return 0;
-  } else if (used != 0) {
-    return usize(load<u32>(record, OPEN)) + used;
-  }
-  if (freeCount == 0) return 0;
-  freeCount -= 1;
-  const buffer = load<u32>(freeBuffers + usize(freeCount) * 4);
+  if (used != 0 && used + bytes <= packetlen) return usize(load<u32>(record, OPEN)) + used;
+  const isLarge = bytes > packetlen;
+  // First of all, as without a buffer a sealed packet would leave nothing to write the line to.
+  if (!hasBuffer(isLarge)) return 0;
+  if (used != 0 && !seal(record, destination)) return 0;
+  const buffer = u32(takeBuffer(isLarge));
   store<u32>(record, buffer, OPEN);
   return usize(buffer);
 }

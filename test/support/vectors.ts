@@ -3,14 +3,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The repository's top: the nearest folder upwards that holds the package, from wherever tests were built to. */
-function findTop(folder: string): string {
-  return existsSync(join(folder, "package.json")) ? folder : findTop(dirname(folder));
+/** The folder of the vectors: they are not copied to where tests are built, so it lies somewhere above. */
+function findVectors(folder: string): string {
+  const vectors = join(folder, "test", "vectors");
+  return existsSync(vectors) ? vectors : findVectors(dirname(folder));
 }
 
 /** Path of a vector file. */
 export function vectorPath(name: string): string {
-  return join(findTop(dirname(fileURLToPath(import.meta.url))), "test", "vectors", name);
+  return join(findVectors(dirname(fileURLToPath(import.meta.url))), name);
 }
 
 /** Reads a vector file in JSON; the caller knows its shape. */

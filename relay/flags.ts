@@ -1,0 +1,150 @@
+/** The command line of statsrelay: Go's flag grammar, the flags of the Go original, and our own. */
+
+import type { Override } from "../shared/config.ts";
+import { listenAddress, parseDestination } from "../shared/config-addresses.ts";
+import { SECTIONS } from "../shared/config-options.ts";
+import { show } from "../shared/config-report.ts";
+import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
+import { FLAGS_BY_NAME, type Flag, relayUsage } from "./flag-table.ts";
+import { FLAG_KIND_WORDS, isFlagValue, readBoolean, readInteger } from "./flag-values.ts";
+
+/** What a command line asks for. */
+export interface RelayCommand {
+  readonly action: "run" | "check" | "print" | "version" | "help";
+  readonly configFile?: string;
+  /** For loadConfig; destinations given as arguments are among them. */
+  readonly overrides: readonly Override[];
+  /** Sentences about flags that were taken and have no effect. */
+  readonly warnings: readonly string[];
+}
+
+/** A flag as given, its value checked against its kind. */
+interface GivenFlag {
+  readonly flag: Flag;
+  /** With its dashes. */
+  readonly written: string;
+  readonly value: string;
+}
+
+const DEFAULT_HOST = "0.0.0.0";
+const DEFAULT_PORT = "9125";
+
+/**
+ * Reads a command line, without the names of node and script. A relay needs destinations, which may also come
+ * from the file: requireDestinations checks that.
+ * Throws OperatorError: exit code 2 with the usage for a bad flag, 1 for a bad destination.
+ */
+export function parseFlags(argv: readonly string[]): RelayCommand {
+  const { given, rest } = takeFlags(argv);
+  if (given === "help") return { action: "help", overrides: [], warnings: [] };
+  const overrides = [...optionOverrides(given), ...listenOverride(given)];
+  const isSet = (kind: string): boolean =>
+    [...given.values()].some((one) => one.flag.effect.kind === kind && isTrue(one));
+  const action = isSet("version") ? "version" : isSet("print") ? "print" : isSet("check") ? "check" : "run";
+  if (action !== "version" && rest.length > 0) overrides.push(destinationsOverride(rest));
+  const warnings = [...given.values()].flatMap(({ flag: { effect }, written }) =>
+    effect.kind === "nothing" ? [`${written} has no effect: ${effect.why}`] : [],
+  );
+  const configFile = [...given.values()].find((one) => one.flag.effect.kind === "config")?.value;
+  return { action, overrides, warnings, ...(configFile === undefined ? {} : { configFile }) };
+}
+
+/** Throws OperatorError with exit code 1 when there is nowhere to send to. */
+export function requireDestinations(relay: { readonly destinations: readonly string[] }): void {
+  if (relay.destinations.length > 0) return;
+  throw new OperatorError(
+    "no destinations; name them as HOST:PORT arguments, or in relay.destinations of the configuration",
+    EXIT_START,
+  );
+}
+
+function usageFault(fault: string): OperatorError {
+  return new OperatorError(`${fault}\n${relayUsage()}`, EXIT_USAGE);
+}
+
+/**
+ * Splits a command line into flags and the rest, by the rules of Go: flags end at the first argument that is
+ * none, or behind `--`; a repeated flag counts as given last; the first fault, or -h, ends it all.
+ */
+function takeFlags(argv: readonly string[]): {
+  given: Map<Flag, GivenFlag> | "help";
+  rest: readonly string[];
+} {
+  const given = new Map<Flag, GivenFlag>();
+  let index = 0;
+  while (index < argv.length) {
+    const argument = argv[index]!;
+    // A single dash is no flag, so it is a destination, and no good one.
+    if (argument.length < 2 || !argument.startsWith("-")) break;
+    index++;
+    if (argument === "--") break;
+    const [, written = "", name, assigned] = /^(--?([^-=][^=]*))(?:=(.*))?$/s.exec(argument) ?? [];
+    if (name === undefined) throw usageFault(`"${show(argument)}" is no flag`);
+    const flag = FLAGS_BY_NAME.get(name);
+    if (flag === undefined && (name === "h" || name === "help")) return { given: "help", rest: [] };
+    if (flag === undefined) throw usageFault(`${show(written)} is an unknown flag`);
+    let value = assigned ?? (flag.kind === "boolean" ? "true" : undefined);
+    if (value === undefined && index < argv.length) value = argv[index++]!;
+    if (value === undefined) throw usageFault(`${written} needs a value: ${FLAG_KIND_WORDS[flag.kind]}`);
+    if (!isFlagValue(flag.kind, value)) {
+      throw usageFault(`${written}: "${show(value)}" is no value for it; give ${FLAG_KIND_WORDS[flag.kind]}`);
+    }
+    // Taken out first, so that the map is in the order of last uses: of -v and --log-level the later wins.
+    given.delete(flag);
+    given.set(flag, { flag, written, value });
+  }
+  return { given, rest: argv.slice(index) };
+}
+
+function isTrue({ flag, value }: GivenFlag): boolean {
+  return flag.kind !== "boolean" || readBoolean(value) === true;
+}
+
+/** The options that flags set, each checked like a line of the file. */
+function optionOverrides(given: ReadonlyMap<Flag, GivenFlag>): Override[] {
+  return [...given.values()].flatMap((one): Override[] => {
+    const { flag, written, value } = one;
+    if (flag.effect.kind === "verbose") {
+      return isTrue(one) ? [{ section: "log", key: "level", values: ["debug"], origin: written }] : [];
+    }
+    if (flag.effect.kind !== "option") return [];
+    const { section, key } = flag.effect;
+    const text = translate(flag, value);
+    const parsed = SECTIONS.get(section)!.get(key)!.type.parse(text);
+    if ("fault" in parsed) throw usageFault(`${written}: "${show(value)}" ${parsed.fault}`);
+    return [{ section, key, values: [text], origin: written }];
+  });
+}
+
+/** From Go's way of writing a value to that of the configuration. */
+function translate(flag: Flag, value: string): string {
+  if (flag.kind === "integer") return String(readInteger(value));
+  return flag.names.includes("sendproto") ? value.toLowerCase() : value.trim();
+}
+
+/** -b and -p replace the listen addresses of the configuration, even if only one of them is given. */
+function listenOverride(given: ReadonlyMap<Flag, GivenFlag>): Override[] {
+  const bind = given.get(FLAGS_BY_NAME.get("b")!);
+  const port = given.get(FLAGS_BY_NAME.get("p")!);
+  if (bind === undefined && port === undefined) return [];
+  // Go listens everywhere when the address is empty.
+  const host = bind?.value.replace(/^\[(.*)\]$/, "$1") || DEFAULT_HOST;
+  const number = port === undefined ? DEFAULT_PORT : String(readInteger(port.value));
+  const url = `udp://${host.includes(":") ? `[${host}]` : host}:${number}`;
+  const origin = [bind, port].flatMap((one) => (one === undefined ? [] : [one.written])).join(" ");
+  const parsed = listenAddress.parse(url);
+  if ("fault" in parsed) {
+    throw usageFault(`${origin}: "${show(`${bind?.value ?? host}:${number}`)}" ${parsed.fault}`);
+  }
+  return [{ section: "relay", key: "listen", values: [url], origin }];
+}
+
+function destinationsOverride(rest: readonly string[]): Override {
+  for (const text of rest) {
+    const parsed = parseDestination(text);
+    if (!("fault" in parsed)) continue;
+    const hint = text.startsWith("-") ? " (flags go before the destinations)" : "";
+    throw new OperatorError(`destination "${show(text)}" ${parsed.fault}${hint}`, EXIT_START);
+  }
+  return { section: "relay", key: "destinations", values: rest, origin: "destination" };
+}

@@ -1,0 +1,52 @@
+/** Receivers that stand for the relay's destinations. */
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { waitFor } from "./wait-for.ts";
+
+const RECEIVE_BUFFER_BYTES = 8 << 20;
+
+/** One UDP socket on a free port that keeps the packets it gets. */
+export class UdpSink {
+  readonly packets: string[] = [];
+  readonly #socket: Socket;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("message", (packet) => this.packets.push(packet.toString("latin1")));
+  }
+
+  /** host: an address literal of this machine. */
+  static async open(host = "127.0.0.1"): Promise<UdpSink> {
+    const socket = createSocket({
+      type: host.includes(":") ? "udp6" : "udp4",
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+    });
+    socket.bind(0, host);
+    await once(socket, "listening");
+    return new UdpSink(socket);
+  }
+
+  /** HOST:PORT as a destination argument. */
+  get destination(): string {
+    const { address, port } = this.#socket.address();
+    return `${address.includes(":") ? `[${address}]` : address}:${port}`;
+  }
+
+  /** Lines so far, without the relay's own. */
+  get lines(): string[] {
+    return this.packets
+      .flatMap((packet) => packet.split("\n"))
+      .filter((line) => line !== "" && !line.includes(".statsProcessed:"));
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.#socket.close(resolve));
+  }
+}
+
+/** Waits until sinks have so many lines together, and returns these in sorted order. */
+export async function collectLines(sinks: readonly UdpSink[], count: number): Promise<string[]> {
+  const all = () => sinks.flatMap((sink) => sink.lines);
+  await waitFor(`${count} lines`, () => all().length >= count);
+  return all().sort();
+}

@@ -1,0 +1,250 @@
+/** The command line of statsrelay, as Go statsrelay reads it and beyond. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FLAGS, relayUsage } from "../../relay/flag-table.ts";
+import { readDurationMs, readInteger } from "../../relay/flag-values.ts";
+import { parseFlags, requireDestinations } from "../../relay/flags.ts";
+import { loadConfig } from "../../shared/config.ts";
+import { OperatorError } from "../../shared/errors.ts";
+
+/** Splits at blanks; `''` stands for an empty argument. */
+function split(line: string): string[] {
+  return line === "" ? [] : line.split(" ").map((argument) => argument.replaceAll("''", ""));
+}
+
+/** Overrides as `section.key=value,value (origin)`. */
+function overrides(line: string): string[] {
+  return parseFlags(split(line)).overrides.map(
+    ({ section, key, values, origin }) => `${section}.${key}=${values.join(",")} (${origin})`,
+  );
+}
+
+/** First line and exit code of what is thrown; the usage follows a fault of the flags and no other. */
+function fault(line: string): string {
+  try {
+    parseFlags(split(line));
+  } catch (error) {
+    assert.ok(error instanceof OperatorError, String(error));
+    const hasUsage = error.message.endsWith(`\n${relayUsage()}`);
+    assert.equal(hasUsage, error.exitCode === 2);
+    return `${error.exitCode}: ${error.message.split("\n")[0]}`;
+  }
+  assert.fail(`accepted: ${line}`);
+}
+
+/** Arguments, and the overrides that they become. Each is tried with one dash and with two. */
+const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
+  [""],
+  ["-b 127.0.0.1", "relay.listen=udp://127.0.0.1:9125 (-b)"],
+  ["-bind 127.0.0.1", "relay.listen=udp://127.0.0.1:9125 (-bind)"],
+  ["-b ::1 -p 1", "relay.listen=udp://[::1]:1 (-b -p)"],
+  ["-p 1 -b [::1]", "relay.listen=udp://[::1]:1 (-b -p)"],
+  ["-b localhost", "relay.listen=udp://localhost:9125 (-b)"],
+  ["-b ''", "relay.listen=udp://0.0.0.0:9125 (-b)"],
+  ["-p 0x10", "relay.listen=udp://0.0.0.0:16 (-p)"],
+  ["-port=8_125", "relay.listen=udp://0.0.0.0:8125 (-port)"],
+  ["-p 1 -port 2", "relay.listen=udp://0.0.0.0:2 (-port)"],
+  ["-prefix a.b", "relay.prefix=a.b (-prefix)"],
+  ["-prefix=", "relay.prefix= (-prefix)"],
+  ["-prefix ''", "relay.prefix= (-prefix)"],
+  ["-metrics-prefix -x", "relay.metrics-prefix=-x (-metrics-prefix)"],
+  ["-metrics-tags a:b,c:d=e", "relay.metrics-tags=a:b,c:d=e (-metrics-tags)"],
+  ["-packetlen 0b1000", "relay.packetlen=8 (-packetlen)"],
+  ["-packetlen 010", "relay.packetlen=8 (-packetlen)"],
+  ["-packetlen +1_400", "relay.packetlen=1400 (-packetlen)"],
+  ["-bufsize 65536", "relay.receive-buffer=65536 (-bufsize)"],
+  ["-sendproto UDP", "relay.sendproto=udp (-sendproto)"],
+  ["-sendproto Test", "relay.sendproto=test (-sendproto)"],
+  ["-v", "log.level=debug (-v)"],
+  ["-verbose", "log.level=debug (-verbose)"],
+  ["-v=T", "log.level=debug (-v)"],
+  ["-v=FALSE"],
+  ["-v -verbose=0"],
+  ["-v -log-level warn", "log.level=debug (-v)", "log.level=warn (-log-level)"],
+  ["-log-level warn -v", "log.level=warn (-log-level)", "log.level=debug (-v)"],
+  ["-t 1s"],
+  ["-t 0"],
+  ["-tcptimeout 1m30s"],
+  ["-tcptimeout=-1.5h"],
+  ["-tcpmaxactive -1"],
+  ["-tcpmaxidle 10"],
+  ["-tcpmaxtimeout 5m"],
+  ["-tcpmaxnew 0o17"],
+  ["-backoff-retries 3"],
+  ["-backoff-min 50ms"],
+  ["-backoff-max 1.5s"],
+  ["-backoff-factor 1.5e0"],
+  ["-dnscache"],
+  ["-dnscache=false"],
+  ["-dnscache-time 1s"],
+  ["-dnscache-purge .5s"],
+  ["-dnscache-expiration 1\u00b5s"],
+  ["-maxprocs 2"],
+  ["-pprof"],
+  ["-pprof-bind :8080"],
+  ["-threads 2", "relay.threads=2 (-threads)"],
+  ["-io dgram", "relay.io=dgram (-io)"],
+  ["-flush-interval 100ms", "relay.flush-interval=100ms (-flush-interval)"],
+  ["-flush-interval=100", "relay.flush-interval=100 (-flush-interval)"],
+  ["-management 127.0.0.1:0", "relay.management=127.0.0.1:0 (-management)"],
+  ["-management ''", "relay.management= (-management)"],
+  ["-drain-timeout 2s", "relay.drain-timeout=2s (-drain-timeout)"],
+  ["-log-format text", "log.format=text (-log-format)"],
+  ["-threads 1 -threads 2", "relay.threads=2 (-threads)"],
+  ["a:1 [::1]:2:x :3", "relay.destinations=a:1,[::1]:2:x,:3 (destination)"],
+  ["-v a:1", "log.level=debug (-v)", "relay.destinations=a:1 (destination)"],
+  ["-- a:statsd", "relay.destinations=a:statsd (destination)"],
+  ["-threads 2 -- a:1", "relay.threads=2 (-threads)", "relay.destinations=a:1 (destination)"],
+];
+
+for (const [line, ...expected] of GOOD) {
+  test(`statsrelay ${line}`, () => {
+    assert.deepEqual(overrides(line), expected);
+    const twoDashes = (text: string): string => text.replace(/(^|[ (])-(?=[a-z])(?!x)/g, "$1--");
+    assert.deepEqual(overrides(twoDashes(line)), expected.map(twoDashes));
+    // What is taken here is taken by the configuration as well.
+    loadConfig(undefined, parseFlags(split(line)).overrides);
+  });
+}
+
+test("the table has every flag of Go statsrelay", () => {
+  const names =
+    "b bind p port prefix metrics-prefix metrics-tags packetlen bufsize sendproto t tcptimeout " +
+    "tcpmaxactive tcpmaxidle tcpmaxtimeout tcpmaxnew dnscache dnscache-time dnscache-purge " +
+    "dnscache-expiration maxprocs pprof pprof-bind v verbose backoff-retries backoff-min backoff-max " +
+    "backoff-factor";
+  const lines = GOOD.map(([line]) => line);
+  for (const name of names.split(" ")) {
+    assert.ok(
+      FLAGS.some((flag) => flag.names.includes(name)),
+      name,
+    );
+    assert.ok(
+      lines.some((line) => line.startsWith(`-${name}`)),
+      `-${name} is not tried`,
+    );
+  }
+});
+
+const WHOLE = "give a whole number, such as 1400 or 0x578";
+const DURATION = "give a duration with its unit, such as 1.5s or 1m30s";
+const DESTINATION = "write HOST:PORT or HOST:PORT:INSTANCE, with an IPv6 address in brackets";
+
+/** Arguments, and exit code and fault. */
+const BAD: readonly (readonly [line: string, fault: string])[] = [
+  ["-x", "2: -x is an unknown flag"],
+  ["--strict-packetlen", "2: --strict-packetlen is an unknown flag"],
+  ["--constructor", "2: --constructor is an unknown flag"],
+  ["--__proto__=1", "2: --__proto__ is an unknown flag"],
+  ["---v", '2: "---v" is no flag'],
+  ["-=1", '2: "-=1" is no flag'],
+  ["--=1", '2: "--=1" is no flag'],
+  ["-V", "2: -V is an unknown flag"],
+  ["-x -h", "2: -x is an unknown flag"],
+  ["-p", "2: -p needs a value: a whole number, such as 1400 or 0x578"],
+  ["a:1 -p 9", `1: destination "-p" has no port; ${DESTINATION} (flags go before the destinations)`],
+  ["-p x", `2: -p: "x" is no value for it; ${WHOLE}`],
+  ["-p 08", `2: -p: "08" is no value for it; ${WHOLE}`],
+  ["-p _1", `2: -p: "_1" is no value for it; ${WHOLE}`],
+  ["-p 1__0", `2: -p: "1__0" is no value for it; ${WHOLE}`],
+  ["-p 1.5", `2: -p: "1.5" is no value for it; ${WHOLE}`],
+  ["-p=", `2: -p: "" is no value for it; ${WHOLE}`],
+  ["-p 9223372036854775808", `2: -p: "9223372036854775808" is no value for it; ${WHOLE}`],
+  ["-p 65536", '2: -p: "0.0.0.0:65536" has the port "65536"; choose within 0..65535'],
+  ["-p -1", '2: -p: "0.0.0.0:-1" has the port "-1"; choose within 0..65535'],
+  ["-b 1.2.3", '2: -b: "1.2.3:9125" has "1.2.3" for an IPv4 address; write four numbers 0..255'],
+  ["-packetlen 65508", '2: -packetlen: "65508" is too large; choose within 0..65507'],
+  ["-packetlen -1", '2: -packetlen: "-1" is no whole number; write digits without blanks, signs or units'],
+  ["-bufsize 16m", `2: -bufsize: "16m" is no value for it; ${WHOLE}`],
+  ["-sendproto TCP", '2: -sendproto: "TCP" is not supported: this version sends UDP only; write udp'],
+  ["--sendproto=tcp", '2: --sendproto: "tcp" is not supported: this version sends UDP only; write udp'],
+  ["-sendproto sctp", '2: -sendproto: "sctp" is unknown; choose one of udp, test'],
+  ["-t 1", `2: -t: "1" is no value for it; ${DURATION}`],
+  ["-t 1d", `2: -t: "1d" is no value for it; ${DURATION}`],
+  ["-t .s", `2: -t: ".s" is no value for it; ${DURATION}`],
+  ["-t ''", `2: -t: "" is no value for it; ${DURATION}`],
+  ["-v=yes", '2: -v: "yes" is no value for it; give true or false'],
+  ["-v=", '2: -v: "" is no value for it; give true or false'],
+  ["-backoff-factor x", '2: -backoff-factor: "x" is no value for it; give a number, such as 1.5'],
+  ["--threads 0", '2: --threads: "0" is too small; choose within 1..64'],
+  [
+    "--flush-interval 1d",
+    '2: --flush-interval: "1d" is no duration of whole milliseconds; write 250ms, 30s, 5m or 1h',
+  ],
+  ["--log-level loud", '2: --log-level: "loud" is unknown; choose one of error, warn, info, debug'],
+  ["a", `1: destination "a" has no port; ${DESTINATION}`],
+  ["-", `1: destination "-" has no port; ${DESTINATION} (flags go before the destinations)`],
+  ["-v true a:1", `1: destination "true" has no port; ${DESTINATION}`],
+  ["a:1:b:c", `1: destination "a:1:b:c" has too many colons; ${DESTINATION}`],
+  ["::1", `1: destination "::1" is an IPv6 address alone; ${DESTINATION}`],
+  ["a:0", '1: destination "a:0" has the port "0"; choose within 1..65535, or a service name'],
+  ["a:", '1: destination "a:" has the port ""; choose within 1..65535, or a service name'],
+  ["-- -- a:1", `1: destination "--" has no port; ${DESTINATION} (flags go before the destinations)`],
+];
+
+for (const [line, expected] of BAD) {
+  test(`statsrelay ${line} is refused`, () => assert.equal(fault(line), expected));
+}
+
+test("what to do, and with which file", () => {
+  const command = (line: string): string => {
+    const { action, configFile } = parseFlags(split(line));
+    return configFile === undefined ? action : `${action} ${configFile}`;
+  };
+  assert.equal(command("a:1"), "run");
+  assert.equal(command("--config x.ini"), "run x.ini");
+  assert.equal(command("-c x.ini -config=y.ini"), "run y.ini");
+  assert.equal(command("--check-config --config x.ini"), "check x.ini");
+  assert.equal(command("--check-config=false"), "run");
+  assert.equal(command("--print-config --check-config"), "print");
+  assert.equal(command("--version --print-config nonsense"), "version");
+  for (const line of ["-h", "-help", "--h", "--help", "-h=x", "-v -h -x", "-p 1 --help a"]) {
+    assert.equal(command(line), "help");
+  }
+});
+
+test("flags without effect are told", () => {
+  assert.deepEqual(parseFlags(split("-t 1s --dnscache=false -maxprocs 2 -v a:1")).warnings, [
+    "-t has no effect: it concerns TCP, and this version sends UDP only",
+    "--dnscache has no effect: destinations are resolved once, at the start",
+    "-maxprocs has no effect: --threads sets the number of receivers",
+  ]);
+});
+
+test("the usage has every flag, with its default", () => {
+  const usage = relayUsage();
+  for (const { names, kind, fallback } of FLAGS) {
+    const line = usage.split("\n").find((one) => one.startsWith(`  -${names.join(", -")}`));
+    assert.ok(line?.includes(kind === "boolean" ? "" : fallback), names.join());
+  }
+  for (const line of usage.split("\n")) assert.ok(line.length <= 110, line);
+});
+
+test("destinations come as arguments or from the file", () => {
+  requireDestinations(loadConfig(undefined, parseFlags(["a:1"]).overrides).relay);
+  assert.throws(
+    () => requireDestinations(loadConfig().relay),
+    (error) => error instanceof OperatorError && error.exitCode === 1,
+  );
+});
+
+test("numbers and durations of Go", () => {
+  const integers = { "0": 0n, "-0x_fF": -255n, "0B11": 3n, "0_7": 7n, "0o17": 15n, "1_2_3": 123n, "00": 0n };
+  for (const [text, value] of Object.entries(integers)) assert.equal(readInteger(text), value, text);
+  for (const text of ["", "-", "0x", "0b2", "0o8", "1_", "x", " 1", "1e3", "ff", "0_", "--1"]) {
+    assert.equal(readInteger(text), undefined, text);
+  }
+  const durations = {
+    "0": 0,
+    "-0": 0,
+    "1h1m1s": 3_661_000,
+    "-1.5s": -1500,
+    "+1.s": 1000,
+    "1us": 0.001,
+    "1m1m": 120_000,
+  };
+  for (const [text, ms] of Object.entries(durations)) assert.equal(readDurationMs(text), ms, text);
+  for (const text of ["", "1", "s", "1 s", "1S", "-", "1s1", "1e3s", "9999999h"]) {
+    assert.equal(readDurationMs(text), undefined, text);
+  }
+});
