@@ -136,7 +136,15 @@ export class Aggregator {
       for (const sink of this.#sinks) sink.accept(message.batch);
     } else if (message.kind === "flushed") {
       const { interval, timestampSec, series, rows, lines, durationMs, partial } = message.report;
-      this.#log.debug("interval.flushed", { interval, timestampSec, series, rows, lines, durationMs, partial });
+      this.#log.debug("interval.flushed", {
+        interval,
+        timestampSec,
+        series,
+        rows,
+        lines,
+        durationMs,
+        partial,
+      });
     } else {
       this.#markFinished();
     }
@@ -256,6 +264,8 @@ async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
     return { ...address, host: (await lookup(address.host)).address };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OperatorError(`listen ${describeAddress(address)}: no such host (${code}); give an address of this machine`);
+    throw new OperatorError(
+      `listen ${describeAddress(address)}: no such host (${code}); give an address of this machine`,
+    );
   }
 }

@@ -1,5 +1,13 @@
 /** The aggregator's management pages: the standard ones, and /status and /stats as bioyino has them. */
-import { type HttpResponse, type HttpRoute, jsonResponse, standardRoutes, textResponse, TYPE_JSON, TYPE_TEXT } from "../shared/http.ts";
+import {
+  type HttpResponse,
+  type HttpRoute,
+  jsonResponse,
+  standardRoutes,
+  TYPE_JSON,
+  TYPE_TEXT,
+  textResponse,
+} from "../shared/http.ts";
 import { processSamples, renderMetrics } from "../shared/stats.ts";
 import type { StatsReading } from "./own-stats.ts";
 import type { SinkStatus } from "./sink/sink.ts";
@@ -29,7 +37,11 @@ export function aggregatorRoutes(view: AggregatorView): HttpRoute[] {
     }),
     { method: "GET", path: "/", handler: () => textResponse(200, HELP) },
     { method: "GET", path: "/status", handler: () => status(view) },
-    { method: "GET", path: "/stats", handler: ({ query }) => stats(view.stats(), query.get("format") === "json") },
+    {
+      method: "GET",
+      path: "/stats",
+      handler: ({ query }) => stats(view.stats(), query.get("format") === "json"),
+    },
   ];
 }
 

@@ -29,7 +29,11 @@ export const AGGREGATOR_METRICS = {
   flushedIntervals: row("flushed_intervals_total", "counter", "Intervals flushed."),
   flushedRows: row("flushed_rows_total", "counter", "Rows handed to the sinks."),
   flushedLines: row("flushed_lines_total", "counter", "Lines in flushed intervals."),
-  forgottenBases: row("forgotten_gauges_total", "counter", "Flushes that found no room for all gauge levels."),
+  forgottenBases: row(
+    "forgotten_gauges_total",
+    "counter",
+    "Flushes that found no room for all gauge levels.",
+  ),
   flushSeconds: row("flush_seconds", "gauge", "Duration of the last flush in seconds."),
   flushLag: row("flush_lag_seconds", "gauge", "End of the last flush after the interval's end in seconds."),
   rowsSent: row("sink_rows_sent_total", "counter", "Rows delivered.", "sink"),
@@ -93,7 +97,11 @@ function* storeSamples(totals: Totals): Generator<MetricSample> {
     [AGGREGATOR_METRICS.flushLag, store.flushLagMs / 1000],
   ];
   for (const [metric, value] of values) yield { row: metric, labels: {}, value };
-  const losses = { backlog: sumIntakes(totals, "lostLines"), limit: store.refusedLines, late: store.lateLines };
+  const losses = {
+    backlog: sumIntakes(totals, "lostLines"),
+    limit: store.refusedLines,
+    late: store.lateLines,
+  };
   for (const [reason, value] of Object.entries(losses)) {
     yield { row: AGGREGATOR_METRICS.lost, labels: { reason }, value };
   }
@@ -148,7 +156,12 @@ export const OWN_STATS: readonly OwnStat[] = [
     read: (t) => sumSinks(t, (sink) => Object.values(sink.rowsLost).reduce((sum, rows) => sum + rows, 0)),
   },
   { name: "peer-error", kind: "counter", help: "failures between peers", read: () => 0 },
-  { name: "slow-w-len", kind: "gauge", help: "intervals waiting for their flush", read: (t) => t.store.openIntervals },
+  {
+    name: "slow-w-len",
+    kind: "gauge",
+    help: "intervals waiting for their flush",
+    read: (t) => t.store.openIntervals,
+  },
   {
     name: "kernel-drop",
     kind: "counter",

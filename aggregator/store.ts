@@ -2,9 +2,10 @@
  * The store: keeps the open intervals, merges snapshots into them, and flushes each once every origin of
  * snapshots has closed it, in order. It owns no socket, timer or clock: its thread drives it.
  */
+
+import type { Counters } from "../shared/counters.ts";
 import { FRAME_HEADER_BYTES, readLabel, type SnapshotLabel } from "../shared/wire.ts";
 import type { STORE_COUNTERS, StoreCounter } from "./counters.ts";
-import type { Counters } from "../shared/counters.ts";
 import { type EmitRows, type FlushLabel, flushInterval } from "./flush.ts";
 import { Interval, type IntervalOptions } from "./interval.ts";
 import type { Namer } from "./naming.ts";

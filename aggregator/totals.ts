@@ -39,7 +39,10 @@ export const SELF_INTAKE = "self";
 
 /** Adds one counter up over the intakes that have a socket. */
 export function sumSockets(totals: Totals, counter: IntakeCounter): number {
-  return totals.intakes.reduce((sum, { name, counts }) => (name === SELF_INTAKE ? sum : sum + counts[counter]), 0);
+  return totals.intakes.reduce(
+    (sum, { name, counts }) => (name === SELF_INTAKE ? sum : sum + counts[counter]),
+    0,
+  );
 }
 
 /** Lines dropped at intake, whatever the reason. */
@@ -50,5 +53,7 @@ export function droppedLines(counts: Record<IntakeCounter, number>): number {
 /** Accepted lines that are neither merged into the store nor lost on the way: in tables and queues. */
 export function linesInFlight(totals: Totals): number {
   const { mergedLines, refusedLines, lateLines } = totals.store;
-  return sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - mergedLines - refusedLines - lateLines;
+  return (
+    sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - mergedLines - refusedLines - lateLines
+  );
 }

@@ -77,7 +77,11 @@ async function main(argv: readonly string[]): Promise<void> {
     log.info("aggregator.stopping", { signal });
     aggregator.stop().then((delivered) => {
       if (delivered) log.info("aggregator.stopped");
-      else log.error("aggregator.stopped", { reason: "rows were left undelivered", sinks: aggregator.totals().sinks });
+      else
+        log.error("aggregator.stopped", {
+          reason: "rows were left undelivered",
+          sinks: aggregator.totals().sinks,
+        });
       process.exit(0);
     }, onFailure);
   };

@@ -81,15 +81,33 @@ async function stop(child: ChildProcess, exited: Promise<Exit>): Promise<Exit> {
   return exit;
 }
 
+/** Reads the start event out of a log line, in either of the log's formats. */
 function readStartEvent(line: string, name: string): StartEvent | undefined {
-  if (!line.startsWith("{") || !line.includes(name)) return undefined;
-  let fields: Partial<StartEvent> & { event?: unknown; msg?: unknown };
+  if (!line.includes(name)) return undefined;
+  return line.startsWith("{") ? readJsonEvent(line, name) : readTextEvent(line, name);
+}
+
+function readJsonEvent(line: string, name: string): StartEvent | undefined {
+  let fields: Partial<StartEvent> & { event?: unknown };
   try {
     fields = JSON.parse(line);
   } catch {
     // Not a line of the log after all, so it tells nothing.
     return undefined;
   }
-  if (fields.event !== name && fields.msg !== name) return undefined;
-  return { listen: fields.listen ?? [], management: fields.management ?? "" };
+  return fields.event === name
+    ? { listen: fields.listen ?? [], management: fields.management ?? "" }
+    : undefined;
+}
+
+/** `12:00:01.123 INFO relay.started listen=a,b management=c`. */
+function readTextEvent(line: string, name: string): StartEvent | undefined {
+  if (!line.includes(` ${name} `)) return undefined;
+  const field = (key: string) => new RegExp(` ${key}=(\\S+)`).exec(line)?.[1] ?? "";
+  return {
+    listen: field("listen")
+      .split(",")
+      .filter((address) => address !== ""),
+    management: field("management"),
+  };
 }

@@ -286,7 +286,6 @@ export const OPTIONS = {
   "naming.set": NAMING_OF_TYPE,
   cluster: {
     "snapshot-interval": one("snapshotIntervalMs", duration("10ms", "1m"), "1s", "Pace of snapshots"),
-    settle: one("settleMs", duration("0", "1m"), "2s", "Wait for the last snapshots of an interval"),
   },
 } satisfies Readonly<Record<string, Section>>;
 

@@ -54,6 +54,9 @@ export class Counters<Name extends string> {
       values = new Float64Array(this.#values);
       if (before % 2 === 0 && Atomics.load(this.#sequence, 0) === before) break;
     }
-    return Object.fromEntries(this.#names.map((name, index) => [name, values[index]!])) as Record<Name, number>;
+    return Object.fromEntries(this.#names.map((name, index) => [name, values[index]!])) as Record<
+      Name,
+      number
+    >;
   }
 }

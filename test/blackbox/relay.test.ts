@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startDaemon } from "../../bin/daemon.ts";
 import {
@@ -17,7 +17,7 @@ import {
   IOVEC_LENGTH,
 } from "../../shared/kernel/layout.ts";
 import { chooseIo, memoryAddress, openSender } from "../../shared/udp.ts";
-import { type Metrics, sendDatagrams, startRelay, TestDaemon } from "../support/daemons.ts";
+import { type Io, type Metrics, sendDatagrams, startRelay, TestDaemon } from "../support/daemons.ts";
 import { collectLines, UdpSink } from "../support/udp-sink.ts";
 import { readTsvVectors } from "../support/vectors.ts";
 
@@ -63,18 +63,34 @@ function chunked(lines: readonly string[], perDatagram: number): string[] {
   );
 }
 
-async function openSinks(count: number): Promise<UdpSink[]> {
-  return Promise.all(Array.from({ length: count }, () => UdpSink.open()));
+/** Opens receivers that are closed behind the test, however it ends; so it is with relays. */
+async function openSinks(t: TestContext, count: number, host?: string): Promise<UdpSink[]> {
+  const sinks = await Promise.all(Array.from({ length: count }, () => UdpSink.open(host)));
+  t.after(() => Promise.all(sinks.map((sink) => sink.close())));
+  return sinks;
+}
+
+async function openSink(t: TestContext, host?: string): Promise<UdpSink> {
+  return (await openSinks(t, 1, host))[0]!;
+}
+
+async function start(t: TestContext, io: Io, args: readonly string[]): Promise<TestDaemon> {
+  const relay = await startRelay(io, args);
+  t.after(() => relay.stop());
+  return relay;
 }
 
 for (const io of kinds) {
-  test(`${io}: lines go where Go statsrelay sends them`, async () => {
-    const sinks = await openSinks(5);
-    const relay = await startRelay(
+  test(`${io}: lines go where Go statsrelay sends them`, async (t) => {
+    const sinks = await openSinks(t, 5);
+    const relay = await start(
+      t,
       io,
       sinks.map(({ destination }) => destination),
     );
-    const rows = readTsvVectors("routing-fnv1a-jump.tsv").filter(({ name }) => /^[\w.;=,-]+$/.test(name!));
+    const rows = readTsvVectors("routing-fnv1a-jump.tsv").filter(({ name }) =>
+      /^(?!.*statsProcessed)[\w.;=,-]+$/.test(name!),
+    );
     assert.ok(rows.length > 200);
     await sendDatagrams(
       relay.ports[0]!,
@@ -91,12 +107,11 @@ for (const io of kinds) {
     const metrics = await settled(relay, rows.length);
     assert.equal(metrics.sum("statsrelay_ring_buckets"), 5);
     assert.deepEqual(await relay.stop(), { code: 0, signal: null });
-    await Promise.all(sinks.map((sink) => sink.close()));
   });
 
-  test(`${io}: blank lines vanish, lines without a colon are dropped and counted`, async () => {
-    const sink = await UdpSink.open();
-    const relay = await startRelay(io, ["-metrics-prefix", "p", "-metrics-tags", "k:v", sink.destination]);
+  test(`${io}: blank lines vanish, lines without a colon are dropped and counted`, async (t) => {
+    const sink = await openSink(t);
+    const relay = await start(t, io, ["-metrics-prefix", "p", "-metrics-tags", "k:v", sink.destination]);
     await sendDatagrams(relay.ports[0]!, ["a:1|c\r\n\n\nnocolon\nb:2|g|#x:y\n", "", "\n"]);
     assert.deepEqual(await collectLines([sink], 2), ["p.a:1|c\r|#k:v", "p.b:2|g|#x:y,k:v"]);
     const metrics = await settled(relay, 3);
@@ -108,12 +123,11 @@ for (const io of kinds) {
       .split("\n")
       .filter((line) => line.includes("statsProcessed"));
     assert.deepEqual(own, ["statsrelay.statsProcessed:2|c"]);
-    await sink.close();
   });
 
-  test(`${io}: what was sent before SIGTERM arrives`, async () => {
-    const sinks = await openSinks(3);
-    const relay = await startRelay(io, [
+  test(`${io}: what was sent before SIGTERM arrives`, async (t) => {
+    const sinks = await openSinks(t, 3);
+    const relay = await start(t, io, [
       "--flush-interval",
       "1m",
       ...sinks.map(({ destination }) => destination),
@@ -125,14 +139,13 @@ for (const io of kinds) {
     assert.deepEqual(await collectLines(sinks, lines.length), [...lines].sort());
     const [stopped] = relay.events("relay.stopped");
     assert.equal(stopped?.accepted, lines.length);
-    await Promise.all(sinks.map((sink) => sink.close()));
   });
 
-  test(`${io}: a destination that refuses costs the other one nothing`, async () => {
-    const [alive, dead] = await openSinks(2);
+  test(`${io}: a destination that refuses costs the other one nothing`, async (t) => {
+    const [alive, dead] = await openSinks(t, 2);
     const refusing = dead!.destination;
     await dead!.close();
-    const relay = await startRelay(io, [alive!.destination, refusing]);
+    const relay = await start(t, io, [alive!.destination, refusing]);
     const rounds = 20;
     const lines = numbered(40);
     for (let round = 0; round < rounds; round++) {
@@ -146,24 +159,22 @@ for (const io of kinds) {
     const ours = metrics.sum(SENT, alive!.destination);
     await collectLines([alive!], ours - metrics.sum(SELF));
     await relay.stop();
-    await alive!.close();
   });
 
-  test(`${io}: IPv6 on both sides`, async () => {
-    const sink = await UdpSink.open("::1");
-    const relay = await startRelay(io, ["-b", "::1", `${sink.destination}:a`]);
+  test(`${io}: IPv6 on both sides`, async (t) => {
+    const sink = await openSink(t, "::1");
+    const relay = await start(t, io, ["-b", "::1", `${sink.destination}:a`]);
     const socket = createSocket("udp6");
     socket.send("six:1|c", relay.ports[0]!, "::1", () => socket.close());
     assert.deepEqual(await collectLines([sink], 1), ["six:1|c"]);
     await settled(relay, 1);
     await relay.stop();
-    await sink.close();
   });
 
-  test(`${io}: equal arguments get one packet, an instance makes them two`, async () => {
-    const sink = await UdpSink.open();
+  test(`${io}: equal arguments get one packet, an instance makes them two`, async (t) => {
+    const sink = await openSink(t);
     const { destination } = sink;
-    const relay = await startRelay(io, [destination, destination, `${destination}:b`]);
+    const relay = await start(t, io, [destination, destination, `${destination}:b`]);
     const lines = numbered(60);
     await sendDatagrams(relay.ports[0]!, [lines.join("\n")]);
     assert.deepEqual(await collectLines([sink], lines.length), [...lines].sort());
@@ -172,23 +183,21 @@ for (const io of kinds) {
     assert.equal(metrics.sum("statsrelay_ring_destinations"), 2);
     assert.equal(relay.events("relay.duplicate_destinations").length, 1);
     await relay.stop();
-    await sink.close();
   });
 
-  test(`${io}: sendproto test counts and discards`, async () => {
-    const sink = await UdpSink.open();
-    const relay = await startRelay(io, ["-sendproto", "TEST", sink.destination]);
+  test(`${io}: sendproto test counts and discards`, async (t) => {
+    const sink = await openSink(t);
+    const relay = await start(t, io, ["-sendproto", "TEST", sink.destination]);
     await sendDatagrams(relay.ports[0]!, numbered(100));
     const metrics = await settled(relay, 100);
     assert.equal(metrics.sum(SENT), 100 + metrics.sum(SELF));
     assert.ok(metrics.sum("statsrelay_destination_bytes_sent_total") > 100 * "app.request.0:1|c\n".length);
     await relay.stop();
     assert.equal(sink.packets.length, 0);
-    await sink.close();
   });
 
-  test(`${io}: pages tell readiness and metrics`, async () => {
-    const relay = await startRelay(io, ["127.0.0.1:9"]);
+  test(`${io}: pages tell readiness and metrics`, async (t) => {
+    const relay = await start(t, io, ["127.0.0.1:9"]);
     for (const path of ["/healthz", "/readyz", "/metrics"])
       assert.equal((await relay.get(path)).status, 200, path);
     const [started] = relay.events("relay.started");
@@ -199,9 +208,9 @@ for (const io of kinds) {
   });
 }
 
-test("two threads share a port and lose nothing", mmsgOnly, async () => {
-  const sinks = await openSinks(2);
-  const relay = await startRelay("mmsg", ["--threads", "2", ...sinks.map(({ destination }) => destination)]);
+test("two threads share a port and lose nothing", mmsgOnly, async (t) => {
+  const sinks = await openSinks(t, 2);
+  const relay = await start(t, "mmsg", ["--threads", "2", ...sinks.map(({ destination }) => destination)]);
   const lines = numbered(2_000);
   // The system spreads senders, not datagrams, over the sockets; with 40 of them both get some.
   await Promise.all(
@@ -214,11 +223,10 @@ test("two threads share a port and lose nothing", mmsgOnly, async () => {
   assert.equal(metrics.sum("statsrelay_threads"), 2);
   assert.equal(relay.events("relay.started")[0]?.threads, 2);
   assert.deepEqual(await relay.stop(), { code: 0, signal: null });
-  await Promise.all(sinks.map((sink) => sink.close()));
 });
 
-test("one thread serves where datagrams are moved one by one", async () => {
-  const relay = await startRelay("dgram", ["--threads", "4", "127.0.0.1:9"]);
+test("one thread serves where datagrams are moved one by one", async (t) => {
+  const relay = await start(t, "dgram", ["--threads", "4", "127.0.0.1:9"]);
   assert.equal(relay.events("relay.one_thread").length, 1);
   assert.equal(relay.events("relay.started")[0]?.threads, 1);
   await relay.stop();
@@ -241,11 +249,11 @@ async function sendToUnix(path: string, payload: string): Promise<void> {
   sender.close();
 }
 
-test("a file may name several listen addresses, unix sockets among them", mmsgOnly, async () => {
+test("a file may name several listen addresses, unix sockets among them", mmsgOnly, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "statsrelay-"));
   const file = join(folder, "suite.ini");
   const path = join(folder, "in.sock");
-  const sink = await UdpSink.open();
+  const sink = await openSink(t);
   const text = [
     "[relay]",
     `listen[] = unixgram://${path}`,
@@ -262,12 +270,12 @@ test("a file may name several listen addresses, unix sockets among them", mmsgOn
   });
   const { listen, management } = await daemon.started;
   const relay = new TestDaemon(daemon, output, listen, management, folder);
+  t.after(() => relay.stop());
   await sendToUnix(path, "unix:1|c\nunix:2|c");
   await sendDatagrams(relay.ports[1]!, ["udp:1|c"]);
   assert.deepEqual(await collectLines([sink], 3), ["udp:1|c", "unix:1|c", "unix:2|c"]);
   await settled(relay, 3);
   assert.deepEqual(await relay.stop(), { code: 0, signal: null });
-  await sink.close();
 });
 
 /** Runs the executable to its end, which must come by itself. */
@@ -292,8 +300,8 @@ test("what is wrong at start is told on stderr, with the exit code of its kind",
     [["name.invalid:8125"], 1, /destination name\.invalid:8125: the name name\.invalid cannot be resolved/],
     [["127.0.0.1:nosuchservice"], 1, /nosuchservice/],
     [["-b", "192.0.2.1", "-p", "0", "127.0.0.1:9"], 1, /listen udp:\/\/192\.0\.2\.1:0/],
-    [["--config", file, "127.0.0.1:9"], 78, /threads[^]*nonsense/],
-    [["--config", file, "--check-config"], 78, /threads[^]*nonsense/],
+    [["--config", file, "127.0.0.1:9"], 78, /threads[\s\S]*nonsense/],
+    [["--config", file, "--check-config"], 78, /threads[\s\S]*nonsense/],
     [["--check-config"], 78, /destinations/],
   ];
   for (const [args, code, message] of cases) {
@@ -305,7 +313,7 @@ test("what is wrong at start is told on stderr, with the exit code of its kind",
   rmSync(folder, { recursive: true });
 });
 
-test("ports in use are refused, also by a relay whose threads share theirs", async () => {
+test("ports in use are refused, also by a relay whose threads share theirs", async (t) => {
   const socket = createSocket("udp4");
   socket.bind(0, "127.0.0.1");
   await once(socket, "listening");
@@ -316,7 +324,7 @@ test("ports in use are refused, also by a relay whose threads share theirs", asy
     assert.match(stderr, /in use/);
   }
   await new Promise<void>((resolve) => socket.close(resolve));
-  const relay = await startRelay("dgram", ["127.0.0.1:9"]);
+  const relay = await start(t, "dgram", ["127.0.0.1:9"]);
   const { code, stderr } = runOnce(
     "-b",
     "127.0.0.1",

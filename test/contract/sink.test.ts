@@ -70,7 +70,13 @@ function openCarbon(
   const address = ports.map((port) => ({ host: "127.0.0.1", port }));
   const log = new FakeLog();
   const config = { carbon: { ...settings, address, ...changes }, console: { rows: 0 } };
-  const opened = openSinks(["carbon", "console"], { config, log, clock: systemClock, random: seededRandom(1), ...context });
+  const opened = openSinks(["carbon", "console"], {
+    config,
+    log,
+    clock: systemClock,
+    random: seededRandom(1),
+    ...context,
+  });
   sinks.push(...opened);
   return { sinks: opened, log };
 }

@@ -106,12 +106,20 @@ async function start(
 ): Promise<TestDaemon> {
   const output: string[] = [];
   const daemon = startDaemon(script, args, { startedEvent, onLine: (line) => output.push(line) });
+  endWithTest(daemon);
   try {
     const { listen, management } = await daemon.started;
     return new TestDaemon(daemon, output, listen, management, folder);
   } catch (error) {
     throw new Error(`${String(error)}\n${output.join("\n")}`);
   }
+}
+
+/** A test that fails does not come to stop its daemons. */
+function endWithTest(daemon: Daemon): void {
+  const kill = () => process.kill(daemon.pid, "SIGKILL");
+  process.once("exit", kill);
+  void daemon.exited.then(() => process.off("exit", kill));
 }
 
 /** Starts the aggregator with a short interval on free ports. config: INI sections that override or add. */

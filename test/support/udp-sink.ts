@@ -9,6 +9,7 @@ const RECEIVE_BUFFER_BYTES = 8 << 20;
 export class UdpSink {
   readonly packets: string[] = [];
   readonly #socket: Socket;
+  #closing: Promise<void> | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -39,8 +40,10 @@ export class UdpSink {
       .filter((line) => line !== "" && !line.includes(".statsProcessed:"));
   }
 
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#socket.close(resolve));
+  /** May be called again. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => this.#socket.close(resolve));
+    return this.#closing;
   }
 }
 

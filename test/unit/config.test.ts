@@ -112,7 +112,7 @@ test("the defaults are typed values", () => {
     ["percentile-75", "percentile-95", "percentile-98", "percentile-99", "percentile-999"],
   );
   assert.deepEqual(naming.timer, { destination: "smart", prefix: "", tag: "aggregate" });
-  assert.deepEqual(cluster, { snapshotIntervalMs: 1000, settleMs: 2000 });
+  assert.deepEqual(cluster, { snapshotIntervalMs: 1000 });
   assert.deepEqual(others, { log: { level: "info", format: "json" }, console: { rows: 40 } });
 });
 
