@@ -6,7 +6,7 @@ import type { SinkContext } from "../../aggregator/sink/sink.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { systemRandom } from "../../shared/random.ts";
 import { batchOf, type TestRow } from "../support/rows.ts";
-import { hasCarbon, startCarbon } from "./real-carbon.ts";
+import { hasCarbon, startCarbon } from "../support/real-carbon.ts";
 
 const reason = "graphite-carbon (carbon-cache and whisper-fetch) is not installed";
 const isMissing = !hasCarbon();

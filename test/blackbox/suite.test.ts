@@ -12,7 +12,7 @@ import {
 } from "../support/daemons.ts";
 import { FakeCarbon } from "../support/fake-carbon.ts";
 import { waitFor } from "../support/wait-for.ts";
-import { hasCarbon, startCarbon } from "./real-carbon.ts";
+import { hasCarbon, startCarbon } from "../support/real-carbon.ts";
 
 const kinds = (await chooseIo("auto")) === "mmsg" ? (["mmsg", "dgram"] as const) : (["dgram"] as const);
 
