@@ -1,6 +1,6 @@
 /**
- * The aggregator's control thread: starts the store and the intakes, has the sinks and the management pages, and
- * stops everything in the order in which data flows.
+ * The aggregator's control thread: starts the store and the intakes, has the sinks and the management
+ * pages, and stops everything in the order in which data flows.
  */
 import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
@@ -229,8 +229,8 @@ export class Aggregator {
   }
 
   /**
-   * Stops: no more lines are taken, what was received is flushed, and the sinks get drainTimeoutMs to deliver it.
-   * Returns whether all of it was delivered.
+   * Stops: no more lines are taken, what was received is flushed, and the sinks get drainTimeoutMs to
+   * deliver it. Returns whether all of it was delivered.
    */
   async stop(): Promise<boolean> {
     const deadlineMs = systemClock.monotonicMs() + this.#config.aggregator.drainTimeoutMs;

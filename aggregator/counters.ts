@@ -1,4 +1,7 @@
-/** What the aggregator's threads count, in shared memory; the control thread reads it for /metrics and /stats. */
+/**
+ * What the aggregator's threads count, in shared memory; the control thread reads it for /metrics and
+ * /stats.
+ */
 import { DROP_REASONS, type DropReason } from "../shared/drop-reasons.ts";
 
 type DropCounter = `dropped.${DropReason}`;

@@ -1,6 +1,6 @@
 /**
- * One open interval of the store: a table that snapshots are merged into, and from which its aggregates are read.
- * Each has kernel memory of its own, which is used again for later intervals.
+ * One open interval of the store: a table that snapshots are merged into, and from which its aggregates are
+ * read. Each has kernel memory of its own, which is used again for later intervals.
  */
 import { randomBytes } from "node:crypto";
 import type { Aggregate, MetricType } from "../shared/metric.ts";
@@ -104,7 +104,9 @@ export class Interval {
     return { kind: "merged", takenLines, refusedLines: exports.mergeRefusedLines() };
   }
 
-  /** Gives the gauges that were changed here, but not set, the levels of an earlier interval to start from. */
+  /**
+   * Gives the gauges that were changed here, but not set, the levels of an earlier interval to start from.
+   */
   mergeBases(bases: GaugeBases): void {
     this.#mergeBody(bases.body, bases.entries, true);
   }
@@ -131,8 +133,8 @@ export class Interval {
   }
 
   /**
-   * Visits every series with its aggregates, in the order in which they were first seen. The view is reused: what
-   * is wanted of it must be copied. Nothing may be merged meanwhile.
+   * Visits every series with its aggregates, in the order in which they were first seen. The view is
+   * reused: what is wanted of it must be copied. Nothing may be merged meanwhile.
    */
   *series(): Generator<SeriesView, void, void> {
     const { exports, memory } = this.#kernel;

@@ -2,7 +2,10 @@
 import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
 import { type Aggregate, METRIC_TYPES, type MetricType } from "../shared/metric.ts";
 
-/** Where an aggregate's name goes: into a tag or into the name, as the series is tagged or not, or into both. */
+/**
+ * Where an aggregate's name goes: into a tag or into the name, as the series is tagged or not, or into
+ * both.
+ */
 export type NamingDestination = "smart" | "name" | "tag" | "both";
 
 /** How the outputs of one metric type are named: a `[naming.TYPE]` section. */
@@ -67,8 +70,8 @@ export class Namer {
   }
 
   /**
-   * Writes the name of an aggregate to target[offset..], which must have room for the key and `maxExtraBytes`.
-   * source[start, end): key of the series, `name` or `name;k=v;k2=v2` with sorted tags.
+   * Writes the name of an aggregate to target[offset..], which must have room for the key and
+   * `maxExtraBytes`. source[start, end): key of the series, `name` or `name;k=v;k2=v2` with sorted tags.
    * type: index in METRIC_TYPES. aggregate: index in that type's list. Returns the name's length in bytes.
    */
   write(
@@ -99,7 +102,9 @@ export class Namer {
   }
 }
 
-/** Writes the tags of source[semicolon, end) and the plan's own among them. Returns the offset behind them. */
+/**
+ * Writes the tags of source[semicolon, end) and the plan's own among them. Returns the offset behind them.
+ */
 function writeTags(
   target: Buffer,
   offset: number,
@@ -135,7 +140,10 @@ function append(target: Buffer, offset: number, text: Buffer): number {
   return offset + text.length;
 }
 
-/** Whether source[start, stop) is byte-wise smaller than key; a shorter one is smaller than its continuation. */
+/**
+ * Whether source[start, stop) is byte-wise smaller than key; a shorter one is smaller than its
+ * continuation.
+ */
 function isSmaller(source: Buffer, start: number, stop: number, key: Buffer): boolean {
   const length = Math.min(stop - start, key.length);
   for (let index = 0; index < length; index++) {
@@ -180,7 +188,7 @@ function checkTag(type: MetricType, rule: NamingRule): void {
   if (rule.destination === "name") return;
   if (rule.tag !== "" && !/[;=\s]/.test(rule.tag)) return;
   throw new OperatorError(
-    `naming.${type}.tag is "${rule.tag}"; expected a tag key without blanks, ";" and "=", or destination=name`,
+    `naming.${type}.tag is "${rule.tag}"; expected a key without blanks, ";" and "=", or destination=name`,
     EXIT_CONFIG,
   );
 }

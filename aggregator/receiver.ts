@@ -1,6 +1,7 @@
 /**
- * An intake thread: one socket, one kernel. It waits in the system call for datagrams, has the kernel accumulate
- * them where they landed, and cuts snapshots by the wall clock, which go straight to the store's thread.
+ * An intake thread: one socket, one kernel. It waits in the system call for datagrams, has the kernel
+ * accumulate them where they landed, and cuts snapshots by the wall clock, which go straight to the store's
+ * thread.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Counters } from "../shared/counters.ts";

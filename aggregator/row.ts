@@ -34,8 +34,8 @@ const VALUE_BYTES = 8;
 const BYTES_MIN = 4096;
 
 /**
- * Builds frames in one buffer that is used again for the next. Per row: `begin`, write the name into `buffer`
- * at the returned offset, `end`.
+ * Builds frames in one buffer that is used again for the next. Per row: `begin`, write the name into
+ * `buffer` at the returned offset, `end`.
  */
 export class RowWriter {
   #buffer: Buffer;
@@ -65,8 +65,8 @@ export class RowWriter {
   }
 
   /**
-   * Makes room for a row whose name has at most `nameBytesMax` bytes. Returns the offset in `buffer` at which
-   * the name begins. A row that is begun and not ended leaves no trace.
+   * Makes room for a row whose name has at most `nameBytesMax` bytes. Returns the offset in `buffer` at
+   * which the name begins. A row that is begun and not ended leaves no trace.
    */
   begin(nameBytesMax: number): number {
     const wanted = this.#byteLength + LENGTH_BYTES + nameBytesMax + VALUE_BYTES;
@@ -75,7 +75,10 @@ export class RowWriter {
     return this.#nameStart;
   }
 
-  /** Completes the row: its name of `nameBytes` bytes has been written. Throws when that is over the maximum. */
+  /**
+   * Completes the row: its name of `nameBytes` bytes has been written. Throws when that is over the
+   * maximum.
+   */
   end(nameBytes: number, value: number): void {
     assert(nameBytes <= ROW_NAME_BYTES_MAX, `a row's name has ${nameBytes} bytes`);
     this.#view.setUint16(this.#byteLength, nameBytes, true);
@@ -84,7 +87,9 @@ export class RowWriter {
     this.#rowCount++;
   }
 
-  /** Returns a copy of the frame, of its own exact memory (so it can be transferred), and starts a new one. */
+  /**
+   * Returns a copy of the frame, of its own exact memory (so it can be transferred), and starts a new one.
+   */
   take(): Uint8Array<ArrayBuffer> {
     const frame = new Uint8Array(this.#byteLength);
     frame.set(this.#buffer.subarray(0, this.#byteLength));
@@ -139,7 +144,9 @@ export class RowReader {
   }
 }
 
-/** Calls `visit` with each row of a frame; the name has one character per byte. Throws on a frame cut off. */
+/**
+ * Calls `visit` with each row of a frame; the name has one character per byte. Throws on a frame cut off.
+ */
 export function forEachRow(frame: Uint8Array, visit: (name: string, value: number) => void): void {
   const reader = new RowReader(frame);
   while (reader.next()) visit(reader.nameLatin1(), reader.value);

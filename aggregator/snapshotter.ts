@@ -1,6 +1,6 @@
 /**
- * The intake side of the aggregator: datagrams go in, and at every snapshot boundary of the wall clock, and always
- * at an interval's end, a labelled snapshot comes out. It belongs to one thread, which drives it.
+ * The intake side of the aggregator: datagrams go in, and at every snapshot boundary of the wall clock, and
+ * always at an interval's end, a labelled snapshot comes out. It belongs to one thread, which drives it.
  */
 import { randomBytes } from "node:crypto";
 import { DROP_REASON_COUNT } from "../shared/kernel/reasons.ts";
@@ -108,8 +108,8 @@ export class Snapshotter {
 
   /** Takes `received` datagrams lying in the batch's slots, 0 where only time has passed. */
   consume(received: number, nowMs: number): void {
-    // The boundary comes first: a receiver that waits wakes at once, so what it brings is of the new interval.
-    // A clock that was set back must not hold snapshots up until it has caught up.
+    // The boundary comes first: a receiver that waits wakes at once, so what it brings is of the new
+    // interval. A clock that was set back must not hold snapshots up until it has caught up.
     if (nowMs >= this.#nextCutMs || nowMs < this.#nextCutMs - this.#options.snapshotIntervalMs)
       this.cut(nowMs);
     if (received === 0) return;
@@ -138,7 +138,10 @@ export class Snapshotter {
     return Math.min(boundary, end);
   }
 
-  /** Sends what the table holds, and empties it. Nothing is sent when there is neither a line nor a closed interval. */
+  /**
+   * Sends what the table holds, and empties it. Nothing is sent when there is neither a line nor a closed
+   * interval.
+   */
   #send(lowestOpen: number): void {
     const { exports, memory } = this.#kernel;
     this.refreshCounts();
@@ -159,7 +162,8 @@ export class Snapshotter {
       return;
     }
     this.counts.lostLines += lines;
-    // The store must still learn that the interval is closed; an empty frame is small enough to be let through.
+    // The store must still learn that the interval is closed; an empty frame is small enough to be let
+    // through.
     if (lowestOpen > this.#interval) {
       this.#post(newFrame(this.#label(lowestOpen, 0, 0), 0));
       this.#sequence += 1;

@@ -1,4 +1,6 @@
-/** The aggregator's self-metrics: what /metrics shows, and the rows of /stats and of its own statsd lines. */
+/**
+ * The aggregator's self-metrics: what /metrics shows, and the rows of /stats and of its own statsd lines.
+ */
 import { DROP_REASONS } from "../shared/drop-reasons.ts";
 import type { MetricRow, MetricSample } from "../shared/stats.ts";
 import { droppedLines, linesInFlight, sumIntakes, sumSockets, type Totals } from "./totals.ts";

@@ -1,7 +1,7 @@
 /**
- * The store's thread. Snapshots come through one message port for each intake, straight from its thread; rows go
- * to the control thread, which has the sinks. The aggregator's own metrics enter here as lines, through an intake
- * of their own.
+ * The store's thread. Snapshots come through one message port for each intake, straight from its thread;
+ * rows go to the control thread, which has the sinks. The aggregator's own metrics enter here as lines,
+ * through an intake of their own.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Counters } from "../shared/counters.ts";

@@ -78,7 +78,10 @@ export class Store {
     return this.#open.size === 0 && !this.#isFlushing;
   }
 
-  /** Tells of an origin whose closing of intervals is waited for. lowestOpen: first interval that it sends for. */
+  /**
+   * Tells of an origin whose closing of intervals is waited for. lowestOpen: first interval that it sends
+   * for.
+   */
   addOrigin(origin: number, lowestOpen: number): void {
     this.#origins.set(origin, lowestOpen);
   }

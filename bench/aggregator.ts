@@ -56,8 +56,8 @@ async function measureFloor(tools: Tools, load: Load): Promise<Measurement> {
 }
 
 /**
- * Alternates floor and aggregator. Each load lies inside one interval, behind the flush of the one before, so
- * that intake (snapshots included) and flush are seen apart. tick: called after each run.
+ * Alternates floor and aggregator. Each load lies inside one interval, behind the flush of the one before,
+ * so that intake (snapshots included) and flush are seen apart. tick: called after each run.
  */
 export async function compareAggregator(
   title: string,

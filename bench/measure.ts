@@ -58,8 +58,8 @@ export function waitForPort(port: number): Promise<void> {
 }
 
 /**
- * Sends a load to a process and measures it. countReceived: asked when all was worked off; returns the number
- * of metrics that came through. Without it nothing is taken for lost.
+ * Sends a load to a process and measures it. countReceived: asked when all was worked off; returns the
+ * number of metrics that came through. Without it nothing is taken for lost.
  */
 export async function measure(
   tools: Tools,

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import type { Override } from "../shared/config.ts";
 import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
 import { packageVersion } from "./package-version.ts";
+import { stopOnSignal } from "./signals.ts";
 
 interface Flags {
   readonly config?: string;
@@ -61,6 +62,18 @@ async function main(argv: readonly string[]): Promise<void> {
   };
   const aggregator = new Aggregator(config, log, { version, onFailure });
   await aggregator.start();
+  const stop = async (signal: NodeJS.Signals) => {
+    log.info("aggregator.stopping", { signal });
+    if (await aggregator.stop()) log.info("aggregator.stopped");
+    else
+      log.error("aggregator.stopped", {
+        reason: "rows were not delivered",
+        sinks: aggregator.totals().sinks,
+      });
+    process.exit(0);
+  };
+  // Before the start is announced: whoever waits for that may signal at once.
+  stopOnSignal((signal) => void stop(signal).catch(onFailure));
   const { sinks, intervalMs, management } = config.aggregator;
   log.info("aggregator.started", {
     version,
@@ -70,23 +83,6 @@ async function main(argv: readonly string[]): Promise<void> {
     intervalMs,
     sinks,
   });
-  let isStopping = false;
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (isStopping) return;
-    isStopping = true;
-    log.info("aggregator.stopping", { signal });
-    aggregator.stop().then((delivered) => {
-      if (delivered) log.info("aggregator.stopped");
-      else
-        log.error("aggregator.stopped", {
-          reason: "rows were left undelivered",
-          sinks: aggregator.totals().sinks,
-        });
-      process.exit(0);
-    }, onFailure);
-  };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -1,4 +1,6 @@
-/** A daemon run as a child process: its start event, its end, its stop. For quickstart and the benchmarks. */
+/**
+ * A daemon run as a child process: its start event, its end, its stop. For quickstart and the benchmarks.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 

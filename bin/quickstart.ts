@@ -1,4 +1,6 @@
-/** `npm start`: one relay and one aggregator on this machine, and a line to paste that shows them at work. */
+/**
+ * `npm start`: one relay and one aggregator on this machine, and a line to paste that shows them at work.
+ */
 import { connect } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";

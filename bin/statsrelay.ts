@@ -7,12 +7,23 @@ import { EXIT_CONFIG, EXIT_START, OperatorError } from "../shared/errors.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { packageVersion } from "./package-version.ts";
+import { stopOnSignal } from "./signals.ts";
 
 const NO_DESTINATIONS = "relay.destinations is empty; name at least one HOST:PORT, here or as an argument";
 
 /** Runs a relay until a signal ends it. */
 async function run({ relay: config }: SuiteConfig, log: Log): Promise<void> {
   const relay = await startRelay(config, log);
+  const stop = async (signal: NodeJS.Signals) => {
+    log.info("relay.stopping", { signal });
+    const isDrained = await relay.stop();
+    const { received, accepted } = relay.totals().intake;
+    if (isDrained) log.info("relay.stopped", { received, accepted });
+    else log.error("relay.stopped", { received, accepted, reason: "a thread did not end in time" });
+    process.exit(0);
+  };
+  // Before the start is announced: whoever waits for that may signal at once.
+  stopOnSignal((signal) => void stop(signal));
   log.info("relay.started", {
     version: packageVersion(),
     listen: relay.listenAddresses.map(describeAddress),
@@ -22,20 +33,6 @@ async function run({ relay: config }: SuiteConfig, log: Log): Promise<void> {
     receiveBufferBytes: relay.receiveBufferBytes,
     management: relay.management ?? "",
   });
-  let isStopping = false;
-  const onSignal = async (signal: NodeJS.Signals) => {
-    if (isStopping) return;
-    isStopping = true;
-    log.info("relay.stopping", { signal });
-    const isDrained = await relay.stop();
-    const { received, accepted } = relay.totals().intake;
-    if (isDrained) log.info("relay.stopped", { received, accepted });
-    else log.error("relay.stopped", { received, accepted, reason: "a thread did not end in time" });
-    process.exit(0);
-  };
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
-    process.on(signal, (name) => void onSignal(name));
-  }
   void relay.failed.then(() => process.exit(EXIT_START));
 }
 

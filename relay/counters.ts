@@ -19,7 +19,10 @@ export type IntakeCounter = (typeof INTAKE_COUNTERS)[number];
 /** Name of the counter of lines lost for a reason. */
 export type LostCounter = `lost_${LossReason}`;
 
-/** Counters of a thread's output to one destination. Lines routed = waiting + sent + lost, when no send is under way. */
+/**
+ * Counters of a thread's output to one destination. Lines routed = waiting + sent + lost, when no send is
+ * under way.
+ */
 export type OutputCounter =
   | "routed"
   | "waiting"

@@ -49,8 +49,8 @@ export function readBoolean(text: string): boolean | undefined {
 }
 
 /**
- * Reads a 64-bit integer: decimal, or with 0x, 0o, 0b or a leading 0 (octal), and underscores between digits.
- * Returns undefined when it is none.
+ * Reads a 64-bit integer: decimal, or with 0x, 0o, 0b or a leading 0 (octal), and underscores between
+ * digits. Returns undefined when it is none.
  */
 export function readInteger(text: string): bigint | undefined {
   const [, sign, magnitude = ""] = /^([+-]?)(.*)$/s.exec(text)!;

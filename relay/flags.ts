@@ -30,9 +30,9 @@ const DEFAULT_HOST = "0.0.0.0";
 const DEFAULT_PORT = "9125";
 
 /**
- * Reads a command line, without the names of node and script. A relay needs destinations, which may also come
- * from the file: requireDestinations checks that.
- * Throws OperatorError: exit code 2 with the usage for a bad flag, 1 for a bad destination.
+ * Reads a command line, without the names of node and script. A relay needs destinations, which may also
+ * come from the file: requireDestinations checks that. Throws OperatorError: exit code 2 with the usage for
+ * a bad flag, 1 for a bad destination.
  */
 export function parseFlags(argv: readonly string[]): RelayCommand {
   const { given, rest } = takeFlags(argv);

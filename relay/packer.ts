@@ -1,4 +1,5 @@
 /** The relay's kernel as the host sees it: datagrams in, packets out, counters beside. */
+import { randomBytes } from "node:crypto";
 import { type Kernel, loadKernel } from "../shared/kernel.ts";
 import type { BatchSender, ReceiveBatch } from "../shared/udp.ts";
 
@@ -12,6 +13,7 @@ interface RelayExports {
     prefixBytes: number,
     tagsBytes: number,
     selfBytes: number,
+    hashSeed: bigint,
   ): void;
   start(): void;
   ringTable(): number;
@@ -113,6 +115,7 @@ export class Packer {
       prefix.length,
       tags.length,
       selfBytes,
+      randomBytes(8).readBigUInt64LE(),
     );
     new Uint32Array(memory.buffer, exports.ringTable(), ring.length).set(ring);
     new Uint8Array(memory.buffer, exports.prefixText(), prefix.length).set(prefix);
@@ -149,7 +152,9 @@ export class Packer {
     this.sendSealed(senders);
   }
 
-  /** Packs the line that tells how many lines were accepted since the last one. Only when nothing is sealed. */
+  /**
+   * Packs the line that tells how many lines were accepted since the last one. Only when nothing is sealed.
+   */
   addSelfStat(): void {
     const accepted = this.exports.linesAccepted();
     const count = accepted - this.#acceptedAtSelfStat;

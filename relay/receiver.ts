@@ -58,7 +58,10 @@ const PUBLISH_MS = 50;
 const KERNEL_DROPS_MS = 1_000;
 /** Bytes that may wait for the event loop in a sender of the dgram kind. */
 const QUEUE_BYTES_MAX = 8 << 20;
-/** With more input at hand, packets are left to gather up to so many: a system call costs less for each then. */
+/**
+ * With more input at hand, packets are left to gather up to so many: a system call costs less for each
+ * then.
+ */
 const GATHERED_PACKETS_MAX = 32;
 
 class Receiver {

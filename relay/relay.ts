@@ -1,5 +1,6 @@
 /**
- * The relay's control: resolves destinations, starts receiver threads, shows them to the operator, stops them.
+ * The relay's control: resolves destinations, starts receiver threads, shows them to the operator, stops
+ * them.
  *
  *   control thread:   management pages, signals, readiness
  *   receiver threads: one for each listen address, or `threads` of them that share its port
@@ -38,8 +39,8 @@ export interface Relay {
   readonly failed: Promise<Error>;
   totals(): RelayTotals;
   /**
-   * Goes unready, takes what the sockets still hold, sends everything and ends the threads. Waits no longer than the
-   * drain timeout. Resolves with whether all threads ended in time; may be called again.
+   * Goes unready, takes what the sockets still hold, sends everything and ends the threads. Waits no longer
+   * than the drain timeout. Resolves with whether all threads ended in time; may be called again.
    */
   stop(): Promise<boolean>;
 }
@@ -51,8 +52,8 @@ interface Thread {
 
 /**
  * Starts a relay.
- * Throws OperatorError naming the destination, listen address or management address that does not work; no thread
- * is left running then.
+ * Throws OperatorError naming the destination, listen address or management address that does not work; no
+ * thread is left running then.
  */
 export async function startRelay(config: RelayConfig, log: Log): Promise<Relay> {
   const starter = new RelayStarter(config, log);

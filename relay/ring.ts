@@ -9,9 +9,9 @@ export interface Ring {
 }
 
 /**
- * Builds the ring of a list of destination arguments. A bucket's number is its position in the list and nothing
- * else, as in Go statsrelay, so destinations are appended and never inserted.
- * Equal arguments share one destination and one packet; a different instance makes them distinct.
+ * Builds the ring of a list of destination arguments. A bucket's number is its position in the list and
+ * nothing else, as in Go statsrelay, so destinations are appended and never inserted. Equal arguments share
+ * one destination and one packet; a different instance makes them distinct.
  */
 export function buildRing(entries: readonly string[]): Ring {
   const indexes = new Map<string, number>();

@@ -68,9 +68,9 @@ export class ConfigReader {
   }
 
   /**
-   * Reports a fault that lies between two keys, at the first of them that was set. It is left out when either
-   * is faulty by itself, because the value in its place is none that the operator chose.
-   * keys: `section.key`, each with what is wrong from its point of view.
+   * Reports a fault that lies between two keys, at the first of them that was set. It is left out when
+   * either is faulty by itself, because the value in its place is none that the operator chose. keys:
+   * `section.key`, each with what is wrong from its point of view.
    */
   faultBetween(keys: ReadonlyMap<string, string>): void {
     for (const key of keys.keys()) if (this.#values.has(key) && this.#values.get(key) === undefined) return;

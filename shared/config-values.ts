@@ -1,7 +1,9 @@
 /** Kinds of configuration values that are no addresses: how each is read from INI text and written back. */
 import { AGGREGATES, type Aggregate, parseAggregate } from "./metric.ts";
 
-/** A value, or what is wrong with its text and how to mend it: `is no size; write bytes, or 64k, 16m, 2g`. */
+/**
+ * A value, or what is wrong with its text and how to mend it: `is no size; write bytes, or 64k, 16m, 2g`.
+ */
 export type Parsed<Value> = { readonly value: Value } | { readonly fault: string };
 
 /** A kind of value. Invariant: parse(print(value)) is the value again. */

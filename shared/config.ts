@@ -63,7 +63,8 @@ function ignore(): void {}
 /**
  * Reads a configuration file, or takes the defaults when there is none.
  * warn: takes a sentence about each thing that was put right without asking.
- * Throws OperatorError whose message reports all faults: exit code 78, or 2 when only overrides are at fault.
+ * Throws OperatorError whose message reports all faults: exit code 78, or 2 when only overrides are at
+ * fault.
  */
 export function loadConfig(
   path?: string,

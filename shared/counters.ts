@@ -4,8 +4,8 @@
 const READS_MAX = 1000;
 
 /**
- * Names: a constant list; the order is the layout. The first 8 bytes of the memory are a sequence: odd while the
- * writer is changing several numbers that belong together.
+ * Names: a constant list; the order is the layout. The first 8 bytes of the memory are a sequence: odd
+ * while the writer is changing several numbers that belong together.
  */
 export class Counters<Name extends string> {
   readonly buffer: SharedArrayBuffer;

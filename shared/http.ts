@@ -236,8 +236,8 @@ export interface Health {
 }
 
 /**
- * The routes that every daemon has: /healthz and /healthcheck (the process answers), /readyz (200 or 503 with
- * detail), /metrics.
+ * The routes that every daemon has: /healthz and /healthcheck (the process answers), /readyz (200 or 503
+ * with detail), /metrics.
  */
 export function standardRoutes(health: Health): HttpRoute[] {
   const alive = (): HttpResponse => textResponse(200, "ok");

@@ -9,7 +9,9 @@ import type { LogConfig } from "./config.ts";
 const STDERR = 2;
 const RATE_MS = 1000;
 
-/** Levels from the most severe down. error: someone must act; warn: degraded, healing; info: state change. */
+/**
+ * Levels from the most severe down. error: someone must act; warn: degraded, healing; info: state change.
+ */
 const LEVELS = ["error", "warn", "info", "debug"] as const;
 type Level = (typeof LEVELS)[number];
 
@@ -104,8 +106,8 @@ function printValue(value: unknown): string {
 }
 
 /**
- * Wraps a log so that each event writes at most one line in perMs milliseconds. The next line of an event has
- * the field `suppressed` with the number of lines that were left out before it.
+ * Wraps a log so that each event writes at most one line in perMs milliseconds. The next line of an event
+ * has the field `suppressed` with the number of lines that were left out before it.
  */
 export function rateLimited(log: Log, perMs: number = RATE_MS, clock: Clock = systemClock): Log {
   // Events are constants of the program, so this map stays small.

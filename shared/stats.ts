@@ -20,9 +20,9 @@ export interface MetricSample {
 }
 
 /**
- * Renders samples as Prometheus text exposition 0.0.4. Families come in the order of their first sample, each
- * with HELP and TYPE once, however the samples are mixed.
- * Throws when a sample's labels are not its row's.
+ * Renders samples as Prometheus text exposition 0.0.4. Families come in the order of their first sample,
+ * each with HELP and TYPE once, however the samples are mixed. Throws when a sample's labels are not its
+ * row's.
  */
 export function renderMetrics(samples: Iterable<MetricSample>): string {
   const families = new Map<MetricRow, string[]>();
@@ -98,8 +98,8 @@ const LAG_RESOLUTION_MS = 100;
 let lagHistogram: IntervalHistogram | undefined;
 
 /**
- * Reads the process metrics. The first call starts the measurement of the event loop and reports no lag; each
- * later one reports the time since the one before.
+ * Reads the process metrics. The first call starts the measurement of the event loop and reports no lag;
+ * each later one reports the time since the one before.
  */
 export function processSamples(): MetricSample[] {
   const cpu = process.cpuUsage();

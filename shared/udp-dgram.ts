@@ -1,6 +1,6 @@
 /**
- * Batch sockets over node:dgram: slower, but everywhere. Datagrams are copied into the slots of the batch, which
- * is handed over when it is full or when the event loop has no more of them.
+ * Batch sockets over node:dgram: slower, but everywhere. Datagrams are copied into the slots of the batch,
+ * which is handed over when it is full or when the event loop has no more of them.
  */
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
@@ -138,7 +138,9 @@ class DgramReceiver implements BatchReceiver {
   }
 }
 
-/** Sums the drop column of /proc/net/udp and udp6 for the local address; 0 where that table does not exist. */
+/**
+ * Sums the drop column of /proc/net/udp and udp6 for the local address; 0 where that table does not exist.
+ */
 function dropsFromProc(address: UdpAddress): number {
   const file = isIPv6(address.host) ? "/proc/net/udp6" : "/proc/net/udp";
   const port = address.port.toString(16).toUpperCase().padStart(4, "0");

@@ -1,12 +1,12 @@
 /**
- * Batch sockets over recvmmsg(2) and sendmmsg(2), called through koffi. 64-bit Linux only. The structures that
- * the system reads and writes lie in kernel (WebAssembly) memory, whose address does not change while the
- * memory is referenced; koffi's own buffers only serve calls that return at once.
+ * Batch sockets over recvmmsg(2) and sendmmsg(2), called through koffi. 64-bit Linux only. The structures
+ * that the system reads and writes lie in kernel (WebAssembly) memory, whose address does not change while
+ * the memory is referenced; koffi's own buffers only serve calls that return at once.
  */
 import { unlinkSync } from "node:fs";
 import koffi from "koffi";
 import { assert, OperatorError } from "./errors.ts";
-import { HEADER_BYTES, HEADER_IOV, HEADER_LINES, IOVEC_LENGTH, SLOT_COUNT } from "./kernel/layout.ts";
+import { HEADER_BYTES, HEADER_LINES, HEADER_PAYLOAD_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
 import { describeAddress, encodeAddress } from "./sockaddr.ts";
 import {
   type BatchHandler,
@@ -129,7 +129,9 @@ function removeStaleSocket(address: ListenAddress): void {
   if (refused) unlinkSync(address.path);
 }
 
-/** With SO_REUSEPORT a port that another process shares binds as well, so it is asked for without it first. */
+/**
+ * With SO_REUSEPORT a port that another process shares binds as well, so it is asked for without it first.
+ */
 function assertPortFree(address: ListenAddress): void {
   const { family, bytes } = encodeAddress(address);
   const fd = openSocket(family, describeAddress(address));
@@ -274,7 +276,8 @@ class MmsgSender implements BatchSender {
       const code = koffi.errno();
       if (code === EINTR) continue;
       if (code === ECONNREFUSED) {
-        // The error belongs to an earlier packet and is cleared by telling of it; this one was not tried yet.
+        // The error belongs to an earlier packet and is cleared by telling of it; this one was not tried
+        // yet.
         this.tally.refusals += 1;
         if (!isRetry) {
           isRetry = true;
@@ -287,14 +290,13 @@ class MmsgSender implements BatchSender {
     }
   }
 
+  /** sendmmsg has left the size of each packet that it took in its header. */
   #countSent(headers: number, count: number): void {
     const view = this.#view;
     let bytes = 0;
     let lines = 0;
-    for (let i = 0; i < count; i++) {
-      const header = headers + i * HEADER_BYTES;
-      const iovec = Number(view.getBigUint64(header + HEADER_IOV, true)) - this.#base;
-      bytes += view.getUint32(iovec + IOVEC_LENGTH, true);
+    for (let header = headers; header < headers + count * HEADER_BYTES; header += HEADER_BYTES) {
+      bytes += view.getUint32(header + HEADER_PAYLOAD_BYTES, true);
       lines += view.getUint32(header + HEADER_LINES, true);
     }
     this.tally.packetsSent += count;

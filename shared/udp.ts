@@ -1,7 +1,7 @@
 /**
- * Batch sockets: datagrams move between the network and kernel memory in batches, without a JavaScript object
- * for any of them. Two implementations behave alike: `mmsg` (Linux, recvmmsg and sendmmsg through koffi) and
- * `dgram` (anywhere, node:dgram). Only udp-mmsg.ts knows of koffi.
+ * Batch sockets: datagrams move between the network and kernel memory in batches, without a JavaScript
+ * object for any of them. Two implementations behave alike: `mmsg` (Linux, recvmmsg and sendmmsg through
+ * koffi) and `dgram` (anywhere, node:dgram). Only udp-mmsg.ts knows of koffi.
  */
 import { OperatorError } from "./errors.ts";
 
@@ -102,8 +102,8 @@ export interface ReceiverOptions {
   /** Whether other sockets of this process share the port (SO_REUSEPORT; mmsg only). */
   readonly sharePort: boolean;
   /**
-   * Whether this is the first of the sockets that share a port: it refuses a port that another process holds,
-   * which SO_REUSEPORT alone would let it join.
+   * Whether this is the first of the sockets that share a port: it refuses a port that another process
+   * holds, which SO_REUSEPORT alone would let it join.
    */
   readonly isFirst?: boolean;
 }

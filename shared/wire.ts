@@ -1,6 +1,6 @@
 /**
- * The snapshot frame: a fixed header, then the body that a kernel encoded (kernel/snapshot.ts). The same bytes go
- * from an intake to the store, to peers and to files. Little-endian.
+ * The snapshot frame: a fixed header, then the body that a kernel encoded (kernel/snapshot.ts). The same
+ * bytes go from an intake to the store, to peers and to files. Little-endian.
  *
  *    0 u32 magic "BYSN"    4 u16 version       6 u16 header bytes
  *    8 u64 node           16 u64 incarnation  24 u64 sequence
@@ -24,7 +24,10 @@ export interface SnapshotLabel {
   readonly origin: number;
   /** Counts the origin's snapshots from 0. */
   readonly sequence: number;
-  /** Index k of the interval [k * intervalMs, (k + 1) * intervalMs) of the wall clock that all its lines fall in. */
+  /**
+   * Index k of the interval [k * intervalMs, (k + 1) * intervalMs) of the wall clock that all its lines
+   * fall in.
+   */
   readonly interval: number;
   /** Intervals below this one are closed: the origin sends no more for them. */
   readonly lowestOpen: number;
@@ -67,8 +70,8 @@ export function frameBody(frame: Uint8Array): Uint8Array {
 }
 
 /**
- * Reads a frame's header. Returns undefined for anything that is not a whole frame of this version; the body is
- * checked by the kernel that merges it.
+ * Reads a frame's header. Returns undefined for anything that is not a whole frame of this version; the
+ * body is checked by the kernel that merges it.
  */
 export function readLabel(frame: Uint8Array): SnapshotLabel | undefined {
   if (frame.length < FRAME_HEADER_BYTES) return undefined;

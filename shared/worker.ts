@@ -7,8 +7,8 @@
  *   onMessage               <----  any other message
  *   onExit                  <----  the thread ended, for whatever reason
  *
- * Nothing here calls terminate(): a thread that blocks in a system call is not ended by it. Such workers look
- * at a word in shared memory (CONTROL_RUN, CONTROL_DRAIN) and leave by themselves.
+ * Nothing here calls terminate(): a thread that blocks in a system call is not ended by it. Such workers
+ * look at a word in shared memory (CONTROL_RUN, CONTROL_DRAIN) and leave by themselves.
  */
 import { type MessagePort, type ResourceLimits, Worker } from "node:worker_threads";
 import { OperatorError } from "./errors.ts";

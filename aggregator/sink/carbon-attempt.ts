@@ -1,9 +1,9 @@
 /**
  * One attempt to deliver one chunk to carbon, over a connection of its own.
  *
- * A successful write only says that the system took the bytes. So after the last line this end is closed, and
- * the chunk counts as delivered when the remote closes its end as well: carbon does that when it has read
- * everything. Whatever else happens leaves the chunk's fate unknown, and it has to be sent again.
+ * A successful write only says that the system took the bytes. So after the last line this end is closed,
+ * and the chunk counts as delivered when the remote closes its end as well: carbon does that when it has
+ * read everything. Whatever else happens leaves the chunk's fate unknown, and it has to be sent again.
  *
  *   connect -> write slice, wait until the system took it, ... -> hold -> half-close -> FIN of the remote
  */
@@ -24,8 +24,9 @@ export interface CarbonAttemptOptions {
 }
 
 /**
- * A proxy without a live backend accepts and closes at once. Its FIN may not be taken for an acknowledgement, so
- * this end stays open for two round trips after the connection was made, and for at least this long.
+ * A proxy without a live backend accepts and closes at once. Its FIN may not be taken for an
+ * acknowledgement, so this end stays open for two round trips after the connection was made, and for at
+ * least this long.
  */
 const HOLD_MS_MIN = 5;
 
@@ -44,8 +45,8 @@ export class CarbonAttempt {
   #isOver = false;
 
   /**
-   * Connects at once. slice: memory for one slice; belongs to the attempt until it has reported or is aborted.
-   * report: called once, from the event loop.
+   * Connects at once. slice: memory for one slice; belongs to the attempt until it has reported or is
+   * aborted. report: called once, from the event loop.
    */
   constructor(
     options: CarbonAttemptOptions,

@@ -1,9 +1,10 @@
 /**
  * Rows as lines of carbon's plaintext protocol: `name SP value SP seconds LF`.
  *
- * Names may come from peers, so they are checked here, whatever was checked before. Carbon drops the connection,
- * with all lines behind, at invalid UTF-8 and at lines over 16,384 bytes; it splits at every blank that
- * Python's str.split() knows; and it writes a file per name, whose path must be one that the system takes.
+ * Names may come from peers, so they are checked here, whatever was checked before. Carbon drops the
+ * connection, with all lines behind, at invalid UTF-8 and at lines over 16,384 bytes; it splits at every
+ * blank that Python's str.split() knows; and it writes a file per name, whose path must be one that the
+ * system takes.
  */
 import { isUtf8 } from "node:buffer";
 import { type RowBatch, RowReader } from "../row.ts";
@@ -56,7 +57,9 @@ export class CarbonLines {
     this.#batches = batches;
   }
 
-  /** Writes the next whole lines into target, of at least LINE_BYTES_MAX bytes. Returns bytes; 0 at the end. */
+  /**
+   * Writes the next whole lines into target, of at least LINE_BYTES_MAX bytes. Returns bytes; 0 at the end.
+   */
   fill(target: Buffer): number {
     let to = 0;
     for (;;) {
@@ -106,7 +109,9 @@ export class CarbonLines {
   }
 }
 
-/** Copies and checks source[start, end) in one pass. Returns the offset behind, or -1 for a name to refuse. */
+/**
+ * Copies and checks source[start, end) in one pass. Returns the offset behind, or -1 for a name to refuse.
+ */
 function copyName(target: Buffer, offset: number, source: Buffer, start: number, end: number): number {
   let to = offset;
   let componentBytes = 0;

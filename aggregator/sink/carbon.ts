@@ -55,7 +55,9 @@ interface Drain {
   readonly lostBefore: number;
 }
 
-/** Delivers to one carbon. Idle, it has no connection; failing, it tries again for as long as rows may wait. */
+/**
+ * Delivers to one carbon. Idle, it has no connection; failing, it tries again for as long as rows may wait.
+ */
 export class CarbonSink implements Sink {
   readonly name: string;
   readonly sinkClass = "overwrite";

@@ -32,7 +32,10 @@ const COLUMNS_DEFAULT = 100;
 /** Nobody reads the output when more than this waits in it: tables are lost instead of piled up. */
 const OUTPUT_BYTES_MAX = 1 << 20;
 
-/** Prints each interval when its last batch is there. Rows count as sent when they were printed or summed up. */
+/**
+ * Prints each interval when its last batch is there. Rows count as sent when they were printed or summed
+ * up.
+ */
 export class ConsoleSink implements Sink {
   readonly name = "console";
   readonly sinkClass = "overwrite";

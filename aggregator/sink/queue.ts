@@ -34,7 +34,9 @@ export interface QueueBounds {
   readonly ageMs: number;
 }
 
-/** Memory that a batch takes beside its bytes, roughly, so that a queue of tiny batches is bounded as well. */
+/**
+ * Memory that a batch takes beside its bytes, roughly, so that a queue of tiny batches is bounded as well.
+ */
 export const BATCH_OVERHEAD_BYTES = 256;
 
 interface Entry {
@@ -55,8 +57,8 @@ export interface Chunk {
 
 /**
  * First in, first out. A chunk is *taken* from the front, and then either *settled* (delivered, gone) or
- * *returned* (to be taken again, with the same batches). What is taken stays in the queue's account but cannot
- * be pushed out, since its bytes are on their way.
+ * *returned* (to be taken again, with the same batches). What is taken stays in the queue's account but
+ * cannot be pushed out, since its bytes are on their way.
  */
 export class BatchQueue {
   readonly #bounds: QueueBounds;
@@ -95,7 +97,9 @@ export class BatchQueue {
     return oldest === undefined ? 0 : Math.max(0, this.#clock.monotonicMs() - oldest.acceptedMs);
   }
 
-  /** Appends a batch; to make room the oldest ones that are not taken are lost. Refuses one that cannot fit. */
+  /**
+   * Appends a batch; to make room the oldest ones that are not taken are lost. Refuses one that cannot fit.
+   */
   push(batch: RowBatch): void {
     const { bytesMax } = this.#bounds;
     const bytes = batch.bytes.byteLength + BATCH_OVERHEAD_BYTES;
@@ -126,8 +130,8 @@ export class BatchQueue {
   }
 
   /**
-   * Takes the next chunk: the first batch and those behind it of the same flush, up to bytesMax bytes of rows
-   * but at least one; or once more what was returned. Undefined when nothing is queued.
+   * Takes the next chunk: the first batch and those behind it of the same flush, up to bytesMax bytes of
+   * rows but at least one; or once more what was returned. Undefined when nothing is queued.
    */
   take(bytesMax: number): Chunk | undefined {
     this.expire();

@@ -7,12 +7,14 @@ import { type ConsoleConfig, type ConsoleOutput, createConsoleSinks } from "./co
 import type { SinkLosses } from "./queue.ts";
 
 /**
- * What a sink does with a second value for the same name and timestamp, and so what may be resent and amended:
- * `overwrite` keeps the last, `first-wins` the first, `additive` adds them up.
+ * What a sink does with a second value for the same name and timestamp, and so what may be resent and
+ * amended: `overwrite` keeps the last, `first-wins` the first, `additive` adds them up.
  */
 export type SinkClass = "overwrite" | "first-wins" | "additive";
 
-/** A sink as it is now. Counts are since its start, and at any moment rows accepted = sent + lost + queued. */
+/**
+ * A sink as it is now. Counts are since its start, and at any moment rows accepted = sent + lost + queued.
+ */
 export interface SinkStatus {
   readonly name: string;
   /** `retrying` from a failure until the next success. */
@@ -86,7 +88,9 @@ export const SINKS: Readonly<Record<string, (context: SinkContext) => Sink[]>> =
   console: createConsoleSinks,
 };
 
-/** Makes the sinks named, which the configuration has checked. Nothing is connected before there are rows. */
+/**
+ * Makes the sinks named, which the configuration has checked. Nothing is connected before there are rows.
+ */
 export function openSinks(names: readonly string[], context: SinkContext): Sink[] {
   return names.flatMap((name) => SINKS[name]?.(context) ?? []);
 }

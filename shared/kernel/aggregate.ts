@@ -1,6 +1,6 @@
 /**
- * From a record to numbers. The host names, for each type, the aggregates it wants; aggregateSeries() then leaves
- * one double for each, NaN where there is nothing to say.
+ * From a record to numbers. The host names, for each type, the aggregates it wants; aggregateSeries() then
+ * leaves one double for each, NaN where there is nothing to say.
  */
 import { reserve } from "./arena";
 import { resolveGauge } from "./gauge";
@@ -160,8 +160,8 @@ function sortTimer(record: usize): usize {
 }
 
 /**
- * Exact order statistic with linear interpolation (type 7 of Hyndman and Fan, 1996). With weights, neighbours lie
- * the mean of their weights apart, which is the same thing when all weights are equal.
+ * Exact order statistic with linear interpolation (type 7 of Hyndman and Fan, 1996). With weights,
+ * neighbours lie the mean of their weights apart, which is the same thing when all weights are equal.
  */
 function percentile(fraction: f64): f64 {
   const last = sortedCount - 1;

@@ -1,6 +1,6 @@
 /**
- * The aggregator's kernel. An intake thread consumes datagrams and cuts snapshots; a store merges snapshots and
- * reads aggregates. Both work on the same table, so one module serves both.
+ * The aggregator's kernel. An intake thread consumes datagrams and cuts snapshots; a store merges snapshots
+ * and reads aggregates. Both work on the same table, so one module serves both.
  */
 import { aggregateSeries, results, setAggregation, setupAggregates, wantAggregate } from "./aggregate";
 import { reserve } from "./arena";
@@ -229,8 +229,8 @@ function accumulateSample(sample: usize): i32 {
 }
 
 /**
- * Writes the table as a snapshot body. Returns its size in bytes; snapshotAddress() and snapshotEntries() tell
- * where and how many. It stays readable until the next call into the kernel. Traps without memory.
+ * Writes the table as a snapshot body. Returns its size in bytes; snapshotAddress() and snapshotEntries()
+ * tell where and how many. It stays readable until the next call into the kernel. Traps without memory.
  */
 export function encode(): u32 {
   const bytes = snapshotBytes();
@@ -265,8 +265,8 @@ export function inputAddress(): usize {
 }
 
 /**
- * Merges the snapshot body of `bytes` bytes and `count` entries at inputAddress(). onlyKnown: see mergeSnapshot.
- * Returns whether it was valid; an invalid one changes nothing.
+ * Merges the snapshot body of `bytes` bytes and `count` entries at inputAddress(). onlyKnown: see
+ * mergeSnapshot. Returns whether it was valid; an invalid one changes nothing.
  */
 export function merge(bytes: u32, count: u32, onlyKnown: bool): bool {
   if (bytes > u32(inputMax) || !isValidSnapshot(input, input + bytes, count)) return false;

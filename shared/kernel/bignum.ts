@@ -1,7 +1,7 @@
 /**
- * Natural numbers of up to BIGNUM_LIMBS 32-bit limbs, least significant first, for the rare decimals that double
- * arithmetic alone does not convert exactly. A number is a region in memory and a count of limbs without leading
- * zeros; zero has none.
+ * Natural numbers of up to BIGNUM_LIMBS 32-bit limbs, least significant first, for the rare decimals that
+ * double arithmetic alone does not convert exactly. A number is a region in memory and a count of limbs
+ * without leading zeros; zero has none.
  */
 
 /** 800 significant digits over ten to the power of 1,126 need 3,742 bits; one more limb for each shift. */

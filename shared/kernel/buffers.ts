@@ -1,10 +1,13 @@
 /**
- * Buffers for packets: small ones, close together, for packets within packetlen, and large ones for lines that
- * travel alone because they are longer. Free buffers lie on two stacks, so those just used are used again.
+ * Buffers for packets: small ones, close together, for packets within packetlen, and large ones for lines
+ * that travel alone because they are longer. Free buffers lie on two stacks, so those just used are used
+ * again.
  */
 import { reserve } from "./arena";
 
-/** Buffers of either size beyond one for each destination. Memory becomes real only when it is written to. */
+/**
+ * Buffers of either size beyond one for each destination. Memory becomes real only when it is written to.
+ */
 const SPARE_SMALL: u32 = 256;
 const SPARE_LARGE: u32 = 64;
 
@@ -15,7 +18,9 @@ let freeLargeCount: u32 = 0;
 /** Buffers from this address on are large. */
 let firstLarge: usize = 0;
 
-/** Distance of buffers: an odd number of cache lines, so that their heads do not share the same cache sets. */
+/**
+ * Distance of buffers: an odd number of cache lines, so that their heads do not share the same cache sets.
+ */
 function strideOf(bytes: usize): usize {
   return (((bytes + 63) / 64) | 1) * 64;
 }

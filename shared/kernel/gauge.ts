@@ -1,10 +1,13 @@
 /**
- * Gauges. The newest absolute value wins, with the changes made after it where it was seen. Changes made where no
- * absolute was seen are free: each keeps its time, and counts when it is younger than the winning absolute.
+ * Gauges. The newest absolute value wins, with the changes made after it where it was seen. Changes made
+ * where no absolute was seen are free: each keeps its time, and counts when it is younger than the winning
+ * absolute.
  *
- *   record    a = absolute   b = its stamp   c = changes after it   count = its origin   flags bit 0 = has absolute
+ *   record    a = absolute   b = its stamp   c = changes after it   count = its origin
+ *             flags bit 0 = has absolute
  *             head = list of free changes: 0 u32 next   8 f64 stamp   16 f64 change
- *   payload   u32 has absolute   u32 origin   absolute f64   stamp f64   changes f64   u32 n   n x (stamp f64, change f64)
+ *   payload   u32 has absolute   u32 origin   absolute f64   stamp f64   changes f64
+ *             u32 n   n x (stamp f64, change f64)
  */
 import { allocate } from "./heap";
 import { RECORD_A, RECORD_B, RECORD_C, RECORD_COUNT, RECORD_FLAGS, RECORD_HEAD } from "./table";
@@ -98,7 +101,10 @@ export function writeGauge(record: usize, payload: usize): void {
   }
 }
 
-/** Writes the payload of a gauge that has its level as absolute value of the given stamp: a base to go on from. */
+/**
+ * Writes the payload of a gauge that has its level as absolute value of the given stamp: a base to go on
+ * from.
+ */
 export function writeGaugeBase(record: usize, payload: usize, stamp: f64): void {
   const level = resolveGauge(record);
   memory.fill(payload, 0, PAYLOAD_FIXED_BYTES);
@@ -109,7 +115,10 @@ export function writeGaugeBase(record: usize, payload: usize, stamp: f64): void 
 
 export const GAUGE_BASE_PAYLOAD_BYTES: usize = PAYLOAD_FIXED_BYTES;
 
-/** Whether the payload's absolute is newer than the record's; equal stamps are decided by origin, then value. */
+/**
+ * Whether the payload's absolute is newer than the record's; equal stamps are decided by origin, then
+ * value.
+ */
 function isNewer(record: usize, payload: usize): bool {
   if ((load<u8>(record, RECORD_FLAGS) & HAS_ABSOLUTE) == 0) return true;
   const stamp = load<f64>(payload, 16);

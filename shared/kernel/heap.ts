@@ -1,5 +1,6 @@
 /**
- * The kernel's working memory: allocated upwards, bounded, and given back all at once when a table is emptied.
+ * The kernel's working memory: allocated upwards, bounded, and given back all at once when a table is
+ * emptied.
  *
  *   | static data | reserved regions (arena.ts) | heap: records, runs, members ... top | slack |
  */
@@ -22,8 +23,8 @@ export function setupHeap(bytesMax: usize): void {
 }
 
 /**
- * Returns the address of `bytes` fresh bytes, aligned to 8 and of unknown content, or 0 when the bound or the
- * memory's maximum is reached.
+ * Returns the address of `bytes` fresh bytes, aligned to 8 and of unknown content, or 0 when the bound or
+ * the memory's maximum is reached.
  */
 export function allocate(bytes: usize): usize {
   const start = top;
@@ -33,7 +34,9 @@ export function allocate(bytes: usize): usize {
   return start;
 }
 
-/** Like allocate, but beyond the bound as far as the memory reaches: for scratch that is released at once. */
+/**
+ * Like allocate, but beyond the bound as far as the memory reaches: for scratch that is released at once.
+ */
 export function allocateScratch(bytes: usize): usize {
   const start = top;
   const end = start + ((bytes + 7) & ~7);

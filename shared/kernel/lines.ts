@@ -1,6 +1,6 @@
 /**
- * Splits received datagrams into lines. A table holds the lines at hand; it is refilled where the last filling
- * stopped until the batch is used up, so that its size bounds memory and not the number of lines.
+ * Splits received datagrams into lines. A table holds the lines at hand; it is refilled where the last
+ * filling stopped until the batch is used up, so that its size bounds memory and not the number of lines.
  *
  *   \r \n   app.requests:12|c|@0.5 \n
  *   ^       ^           ^          ^
@@ -117,8 +117,8 @@ function findColon(at: usize, end: usize): usize {
 }
 
 /**
- * Fills the table from where the last call stopped. Returns the number of lines in it; 0 says that the batch is
- * used up. Lines without a colon are counted and left out.
+ * Fills the table from where the last call stopped. Returns the number of lines in it; 0 says that the
+ * batch is used up. Lines without a colon are counted and left out.
  */
 export function fillLines(): i32 {
   let count = 0;

@@ -1,12 +1,14 @@
 /**
- * Packs lines into packets, one open packet for each destination, by the rule of Go statsrelay: a packet leaves
- * when packet + line would exceed packetlen, where the line counts without its line feed and without what is
- * put around it. Packets hence reach packetlen + 1 bytes and the additions to one line; a line that is longer than
- * packetlen travels alone; an empty packet never leaves.
+ * Packs lines into packets, one open packet for each destination, by the rule of Go statsrelay: a packet
+ * leaves when packet + line would exceed packetlen, where the line counts without its line feed and without
+ * what is put around it. Packets hence reach packetlen + 1 bytes and the additions to one line; a line that
+ * is longer than packetlen travels alone; an empty packet never leaves.
  *
- *   free buffers --take--> open packet --seal--> sealed packets of the destination --host sends--> free buffers
+ *   free buffers --take--> open packet --seal--> sealed packets of the destination --host sends--> free
+ *   buffers
  *
- * Sealed packets are described by mmsghdr structures for sendmmsg(2), PACKETS_MAX in a row for each destination.
+ * Sealed packets are described by mmsghdr structures for sendmmsg(2), PACKETS_MAX in a row for each
+ * destination.
  */
 import { reserve } from "./arena";
 import { bufferCountMax, giveBuffer, hasBuffer, setupBuffers, takeBuffer } from "./buffers";
@@ -62,9 +64,9 @@ let tags: usize = 0;
 let tagsBytes: usize = 0;
 
 /**
- * Reserves packets and tables. memoryBase: as in setupBatch. bytesMax: longest packet that does not hold a longer
- * line. prefixLength, tagsLength: bytes put before each line, dot included, and appended as tags; the host writes
- * them to prefixText() and tagsText() before the first line.
+ * Reserves packets and tables. memoryBase: as in setupBatch. bytesMax: longest packet that does not hold a
+ * longer line. prefixLength, tagsLength: bytes put before each line, dot included, and appended as tags;
+ * the host writes them to prefixText() and tagsText() before the first line.
  */
 export function setupPack(
   memoryBase: u64,
@@ -134,8 +136,8 @@ function copyWide(to: usize, from: usize, bytes: usize): void {
 }
 
 /**
- * Makes room for a line of so many bytes. Returns the address where it goes, or 0 where sealed packets must be sent
- * first; nothing has changed then.
+ * Makes room for a line of so many bytes. Returns the address where it goes, or 0 where sealed packets must
+ * be sent first; nothing has changed then.
  */
 function makeRoom(record: usize, destination: u32, bytes: usize): usize {
   const used = usize(load<u32>(record, USED));
@@ -244,7 +246,9 @@ function seal(record: usize, destination: u32): bool {
   return true;
 }
 
-/** Seals every open packet, in ring order. Only called when no packet is sealed, so there is room for all. */
+/**
+ * Seals every open packet, in ring order. Only called when no packet is sealed, so there is room for all.
+ */
 export function sealAll(): void {
   for (let destination: u32 = 0; destination < destinationCount; destination++) {
     const record = recordOf(destination);

@@ -1,6 +1,6 @@
 /**
- * The statsd line in bioyino's dialect, each datagram by itself. A bad line yields one reason and no sample, and
- * reading goes on behind the next line feed.
+ * The statsd line in bioyino's dialect, each datagram by itself. A bad line yields one reason and no
+ * sample, and reading goes on behind the next line feed.
  *
  *   name ; k=v ; k=v : value | type | @ rate  LF
  *   ^    ^           ^       ^      ^
@@ -149,7 +149,10 @@ function readLine(line: usize, sample: usize): i32 {
   return readValue(colon + 1, sample);
 }
 
-/** Brings a key with tags or unusual bytes into its one spelling. tags: address of the first semicolon, or 0. */
+/**
+ * Brings a key with tags or unusual bytes into its one spelling. tags: address of the first semicolon, or
+ * 0.
+ */
 function readKey(line: usize, tags: usize, colon: usize, isPlain: bool, sample: usize): i32 {
   if (tags != 0) {
     const tagsBytes = colon - tags - 1;
@@ -258,7 +261,10 @@ function readType(start: usize, value: f64, isNumber: bool, sample: usize): i32 
   return DROP_NONE;
 }
 
-/** Reads digits, optionally a dot with digits and a small e with digits. Returns the end, 0 for anything else. */
+/**
+ * Reads digits, optionally a dot with digits and a small e with digits. Returns the end, 0 for anything
+ * else.
+ */
 function readRate(start: usize): usize {
   let at = start;
   while (u32(load<u8>(at)) - ZERO <= 9) at += 1;

@@ -1,6 +1,6 @@
 /**
- * Why an aggregator drops a line. Two compilers read this file, so it holds plain number constants; their names
- * for logs and metrics are in shared/drop-reasons.ts, in the same order.
+ * Why an aggregator drops a line. Two compilers read this file, so it holds plain number constants; their
+ * names for logs and metrics are in shared/drop-reasons.ts, in the same order.
  */
 export const DROP_NONE = 0;
 /** Nothing before the first colon or semicolon. */

@@ -1,6 +1,6 @@
 /**
- * The relay's kernel: takes a batch of datagrams and leaves packets to send. All state is in its own memory; the
- * host calls once for each batch, not for each line.
+ * The relay's kernel: takes a batch of datagrams and leaves packets to send. All state is in its own
+ * memory; the host calls once for each batch, not for each line.
  *
  *   setup -> host writes ringTable, prefixText, tagsText, selfText -> start
  *   consume(received) -> SEND_FIRST: host sends, releaseSealed(), consume(received) again | DONE
@@ -8,8 +8,7 @@
  */
 import { reserve } from "./arena";
 import { setupBatch } from "./batch";
-import { FNV_OFFSET, fnv1a, fnv1aFour } from "./fnv1a";
-import { jump } from "./jump";
+import { FNV_OFFSET, fnv1a } from "./fnv1a";
 import { SLOT_COUNT, SLOT_PAYLOAD_BYTES_MAX } from "./layout";
 import {
   beginLines,
@@ -17,9 +16,7 @@ import {
   datagrams,
   fillLines,
   LINE_BYTES,
-  LINE_ENTRY_BYTES,
   LINE_START,
-  LINES_MAX,
   lineEntry,
   linesCut,
   linesReceived,
@@ -37,6 +34,8 @@ import {
   setupPack,
 } from "./pack";
 
+import { destinationOf, lineDestination, routeLines, setupRoute } from "./route";
+
 export { batchHeaders, batchSlots } from "./batch";
 export {
   linesRouted,
@@ -51,15 +50,13 @@ export {
   sealedDestination,
   tagsText,
 } from "./pack";
+export { ringTable } from "./route";
 
 /** The batch is used up. */
 const DONE: i32 = 0;
 /** Packets must be sent before the batch can go on. */
 const SEND_FIRST: i32 = 1;
 
-let bucketCount: i32 = 0;
-let ring: usize = 0;
-let hashes: usize = 0;
 let prefixLength: usize = 0;
 /** FNV state behind the prefix that all names get. */
 let nameState: u64 = FNV_OFFSET;
@@ -75,10 +72,10 @@ let accepted: f64 = 0;
 let selfStats: f64 = 0;
 
 /**
- * Reserves everything. memoryBase: address of this memory in the process, or 0 where no system call reads it.
- * destinations: distinct ones, at least 1. buckets: entries of the ring, at least as many. packetlen: bytes.
- * prefixBytes: what is put before each line, with its dot. tagsBytes: what is appended as tags. selfBytes: the
- * longest line for selfStat. Called once.
+ * Reserves everything. memoryBase: address of this memory in the process, or 0 where no system call reads
+ * it. destinations: distinct ones, at least 1. buckets: entries of the ring, at least as many. packetlen:
+ * bytes. prefixBytes: what is put before each line, with its dot. tagsBytes: what is appended as tags.
+ * selfBytes: the longest line for selfStat. hashSeed: see setupRoute. Called once.
  */
 export function setup(
   memoryBase: u64,
@@ -88,23 +85,17 @@ export function setup(
   prefixBytes: u32,
   tagsBytes: u32,
   selfBytes: u32,
+  hashSeed: u64,
 ): void {
-  assert(destinations >= 1 && buckets >= destinations && ring == 0);
+  assert(destinations >= 1 && buckets >= destinations && selfLine == 0);
   assert(usize(selfBytes) <= usize(SLOT_PAYLOAD_BYTES_MAX));
-  bucketCount = i32(buckets);
   prefixLength = prefixBytes;
   selfLineBytesMax = selfBytes;
   setupBatch(memoryBase);
   setupLines();
-  hashes = reserve(usize(LINES_MAX) * 8 + 64);
-  ring = reserve(usize(buckets) * 4);
+  setupRoute(buckets, hashSeed);
   selfLine = reserve(usize(selfBytes) + 64);
   setupPack(memoryBase, destinations, packetlen, prefixBytes, tagsBytes);
-}
-
-/** Address of the ring: for each bucket its destination, 32 bits. */
-export function ringTable(): usize {
-  return ring;
 }
 
 /** Address where the host writes the line for selfStat. */
@@ -132,20 +123,12 @@ export function consume(received: i32): i32 {
       nextLine = 0;
       lineCount = fillLines();
       if (lineCount == 0) break;
-      hashLines();
+      routeLines(lineCount, nameState);
     }
     if (!packLines()) return SEND_FIRST;
   }
   isBatchOpen = false;
   return DONE;
-}
-
-/** Hashes all lines of the table. Entries behind the last one are emptied to fill the group up. */
-function hashLines(): void {
-  for (let i = lineCount; i < ((lineCount + 3) & ~3); i++) store<u64>(lineEntry(i), 0);
-  for (let i = 0; i < lineCount; i += 4) {
-    fnv1aFour(nameState, lineEntry(i), LINE_ENTRY_BYTES, hashes + usize(i) * 8);
-  }
 }
 
 /** Appends the lines of the table to packets. Returns false where sealed packets must be sent first. */
@@ -154,8 +137,7 @@ function packLines(): bool {
   const first = nextLine;
   let line = first;
   for (; line < lineCount; line++) {
-    const bucket = jump(load<u64>(hashes + usize(line) * 8), bucketCount);
-    const destination = load<u32>(ring + usize(bucket) * 4);
+    const destination = lineDestination(line);
     const entry = lineEntry(line);
     const start = usize(load<u32>(entry, LINE_START));
     const bytes = usize(load<u32>(entry, LINE_BYTES));
@@ -168,13 +150,13 @@ function packLines(): bool {
 }
 
 /**
- * Appends the relay's own line, which the host wrote to selfText() with its line feed. It is routed by its own name
- * and gets neither prefix nor tags. nameBytes: up to the colon. bytes: with the line feed, which counts here.
+ * Appends the relay's own line, which the host wrote to selfText() with its line feed. It is routed by its
+ * own name and gets neither prefix nor tags. nameBytes: up to the colon. bytes: with the line feed, which
+ * counts here.
  */
 export function selfStat(nameBytes: u32, bytes: u32): void {
   assert(sealedCount() == 0 && !isBatchOpen && usize(bytes) <= selfLineBytesMax && bytes > nameBytes);
-  const bucket = jump(hashSelf(nameBytes), bucketCount);
-  assert(appendOwn(load<u32>(ring + usize(bucket) * 4), selfLine, bytes));
+  assert(appendOwn(destinationOf(hashSelf(nameBytes)), selfLine, bytes));
   selfStats += 1;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Parsed lines on their way to the table. They are gathered first and accumulated together, so that the table's
- * cache misses of several lines overlap.
+ * Parsed lines on their way to the table. They are gathered first and accumulated together, so that the
+ * table's cache misses of several lines overlap.
  *
  *   sample   0 u32 key   4 u32 key bytes   8 u32 type   12 u32 is relative   16 f64 value   24 f64 weight
  *           32 u32 member   36 u32 member bytes   40 u32 hash

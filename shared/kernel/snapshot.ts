@@ -1,7 +1,8 @@
 /**
  * The body of a snapshot: one entry for each series. The frame around it is shared/wire.ts.
  *
- *   entry   0 u16 key bytes   2 u8 type   3 u8 0   4 u32 updates   8 f64 weight   16 u32 payload bytes   20 key   payload
+ *   entry   0 u16 key bytes   2 u8 type   3 u8 0   4 u32 updates   8 f64 weight
+ *          16 u32 payload bytes   20 key   payload
  */
 import { COUNTER_PAYLOAD_BYTES, counterIsValid, mergeCounter, writeCounter } from "./counter";
 import {
@@ -136,8 +137,8 @@ export function isValidSnapshot(start: usize, end: usize, count: u32): bool {
 }
 
 /**
- * Merges the entries start..end, which must be valid. onlyKnown: entries of unknown series are skipped and known
- * ones get no updates: for bases. Sets mergedLines and refusedLines.
+ * Merges the entries start..end, which must be valid. onlyKnown: entries of unknown series are skipped and
+ * known ones get no updates: for bases. Sets mergedLines and refusedLines.
  */
 export function mergeSnapshot(start: usize, end: usize, onlyKnown: bool): void {
   mergedLines = 0;

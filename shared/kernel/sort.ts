@@ -1,6 +1,6 @@
 /**
- * Sorting of samples: bottom-up merge sort, so the worst case is as good as the average. An element is a double,
- * or a double with its weight behind it.
+ * Sorting of samples: bottom-up merge sort, so the worst case is as good as the average. An element is a
+ * double, or a double with its weight behind it.
  */
 
 const RUN_ELEMENTS: usize = 16;

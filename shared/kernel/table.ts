@@ -81,8 +81,8 @@ export function resetTable(): void {
 }
 
 /**
- * Hashes a key: 64 bits at a time, each mixed by multiplying its halves, so that differences depend on the seed.
- * May read up to 7 bytes behind the key.
+ * Hashes a key: 64 bits at a time, each mixed by multiplying its halves, so that differences depend on the
+ * seed. May read up to 7 bytes behind the key.
  */
 export function hashKey(key: usize, bytes: usize): u32 {
   let h = seed ^ (u64(bytes) * 0x9e3779b97f4a7c15);

@@ -1,4 +1,7 @@
-/** Graphite tags in a series key: `name;k=v;k=v`, sorted by their bytes so that order does not make a series. */
+/**
+ * Graphite tags in a series key: `name;k=v;k=v`, sorted by their bytes so that order does not make a
+ * series.
+ */
 import { reserve } from "./arena";
 
 const SEMICOLON: u32 = 59;
@@ -14,7 +17,10 @@ export function setupTags(): void {
   parts = reserve(TAGS_MAX * 8);
 }
 
-/** Whether text a comes after text b, byte by byte; where one starts with the other, the shorter comes first. */
+/**
+ * Whether text a comes after text b, byte by byte; where one starts with the other, the shorter comes
+ * first.
+ */
 function isAfter(a: usize, aBytes: usize, b: usize, bBytes: usize): bool {
   const bytes = min<usize>(aBytes, bBytes);
   for (let i: usize = 0; i < bytes; i++) {
@@ -43,8 +49,9 @@ export function areTagsInOrder(start: usize, end: usize): bool {
 }
 
 /**
- * Writes the tags start..end sorted, each behind a semicolon, without empty ones; where all are empty a single
- * semicolon keeps the key marked as tagged. Returns the bytes written, 0 when there are more than TAGS_MAX.
+ * Writes the tags start..end sorted, each behind a semicolon, without empty ones; where all are empty a
+ * single semicolon keeps the key marked as tagged. Returns the bytes written, 0 when there are more than
+ * TAGS_MAX.
  */
 export function writeSortedTags(target: usize, start: usize, end: usize): usize {
   let count = 0;

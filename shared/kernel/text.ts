@@ -1,7 +1,7 @@
 /**
- * Cleaning of names and tags that hold more than printable ASCII. White space of any script would split a carbon
- * line, so each such character becomes one underscore; control characters and bytes that are not UTF-8 are
- * refused.
+ * Cleaning of names and tags that hold more than printable ASCII. White space of any script would split a
+ * carbon line, so each such character becomes one underscore; control characters and bytes that are not
+ * UTF-8 are refused.
  */
 import { DROP_BAD_UTF8, DROP_CONTROL_CHARACTER, DROP_NONE } from "./reasons";
 
@@ -85,7 +85,9 @@ function codePoint(at: usize, bytes: usize): u32 {
   return point;
 }
 
-/** Whether a character beyond ASCII is white space to Python's str.split(), with which carbon reads lines. */
+/**
+ * Whether a character beyond ASCII is white space to Python's str.split(), with which carbon reads lines.
+ */
 function isBlank(point: u32): bool {
   if (point == 0x85 || point == 0xa0 || point == 0x1680) return true;
   if (point >= 0x2000 && point <= 0x200a) return true;

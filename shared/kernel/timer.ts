@@ -1,10 +1,11 @@
 /**
- * Timers keep every sample, in runs on the heap. Samples sent without a rate have weight 1 and are kept as bare
- * values, the others as pairs of value and weight.
+ * Timers keep every sample, in runs on the heap. Samples sent without a rate have weight 1 and are kept as
+ * bare values, the others as pairs of value and weight.
  *
  *   record    a = last value   b = its stamp   c = its origin   head, tail = first and last run
  *             count = plain samples   weighted count = pairs
- *   run       0 u32 next   4 u32 capacity   8 u32 count   12 u32 is weighted   16 values, or (value, weight) pairs
+ *   run       0 u32 next   4 u32 capacity   8 u32 count   12 u32 is weighted
+ *            16 values, or (value, weight) pairs
  *   payload   last f64   stamp f64   u32 origin   u32 plain   u32 pairs   u32 0   plain values   pairs
  */
 import { allocate } from "./heap";
@@ -31,7 +32,10 @@ function sampleShift(isWeighted: u32): usize {
   return 3 + usize(isWeighted);
 }
 
-/** Returns a run of the wanted kind with room for at least one sample, the tail where it fits; 0 without memory. */
+/**
+ * Returns a run of the wanted kind with room for at least one sample, the tail where it fits; 0 without
+ * memory.
+ */
 function runWithRoom(record: usize, isWeighted: u32, wanted: u32): usize {
   const tail = usize(load<u32>(record, RECORD_TAIL));
   if (tail != 0 && load<u32>(tail, RUN_IS_WEIGHTED) == isWeighted) {

@@ -5,8 +5,8 @@ import { CarbonSink } from "../../aggregator/sink/carbon.ts";
 import type { SinkContext } from "../../aggregator/sink/sink.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { systemRandom } from "../../shared/random.ts";
-import { batchOf, type TestRow } from "../support/rows.ts";
 import { hasCarbon, startCarbon } from "../support/real-carbon.ts";
+import { batchOf, type TestRow } from "../support/rows.ts";
 
 const reason = "graphite-carbon (carbon-cache and whisper-fetch) is not installed";
 const isMissing = !hasCarbon();

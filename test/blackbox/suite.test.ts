@@ -11,8 +11,8 @@ import {
   type TestDaemon,
 } from "../support/daemons.ts";
 import { FakeCarbon } from "../support/fake-carbon.ts";
-import { waitFor } from "../support/wait-for.ts";
 import { hasCarbon, startCarbon } from "../support/real-carbon.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const kinds = (await chooseIo("auto")) === "mmsg" ? (["mmsg", "dgram"] as const) : (["dgram"] as const);
 

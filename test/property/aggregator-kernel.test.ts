@@ -1,4 +1,7 @@
-/** Properties of the aggregator's kernel: no input stops it, every line is counted once, and nothing is lost. */
+/**
+ * Properties of the aggregator's kernel: no input stops it, every line is counted once, and nothing is
+ * lost.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -200,7 +203,9 @@ test("merging commutes, associates and ignores repeats; gauges and last values g
   );
 });
 
-/** Gauges of several origins are only ordered by snapshots, so their levels are not compared with the model. */
+/**
+ * Gauges of several origins are only ordered by snapshots, so their levels are not compared with the model.
+ */
 function checkAgainstModel(actual: Map<string, number[]>, lines: readonly TestLine[]): void {
   const model = aggregateModel(lines);
   assert.equal(actual.size, model.size);

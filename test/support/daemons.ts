@@ -83,7 +83,10 @@ export class Metrics {
     }
   }
 
-  /** Adds up all samples of a family whose labels contain every one of the given texts, such as `reason="x"`. */
+  /**
+   * Adds up all samples of a family whose labels contain every one of the given texts, such as
+   * `reason="x"`.
+   */
   sum(family: string, ...labels: readonly string[]): number {
     let sum = 0;
     for (const [name, value] of this.#values) {

@@ -22,7 +22,9 @@ interface Events {
   open: [];
 }
 
-/** Listens on a free port of loopback. Connections behave as `script` says, one entry each, then all `ack`. */
+/**
+ * Listens on a free port of loopback. Connections behave as `script` says, one entry each, then all `ack`.
+ */
 export class FakeCarbon {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();

@@ -1,4 +1,7 @@
-/** Random statsd lines with what they mean, and a plain model of aggregation that shares nothing with the kernel. */
+/**
+ * Random statsd lines with what they mean, and a plain model of aggregation that shares nothing with the
+ * kernel.
+ */
 import fc from "fast-check";
 
 export interface TestLine {

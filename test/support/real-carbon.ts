@@ -25,8 +25,9 @@ export function hasCarbon(): boolean {
 }
 
 /**
- * Starts carbon-cache in a temporary folder, on free ports, keeping a point a second for an hour. Resolves when
- * it accepts lines, or to undefined where it is not installed. Throws with carbon's own words when it fails.
+ * Starts carbon-cache in a temporary folder, on free ports, keeping a point a second for an hour. Resolves
+ * when it accepts lines, or to undefined where it is not installed. Throws with carbon's own words when it
+ * fails.
  */
 export async function startCarbon(): Promise<RealCarbon | undefined> {
   if (!hasCarbon()) return undefined;
@@ -77,8 +78,8 @@ export class RealCarbon {
   }
 
   /**
-   * Reads the points of a metric that lie in [fromSec, untilSec], by second; empty when carbon has not written
-   * the metric (yet: it writes behind).
+   * Reads the points of a metric that lie in [fromSec, untilSec], by second; empty when carbon has not
+   * written the metric (yet: it writes behind).
    */
   async points(metric: string, fromSec: number, untilSec: number): Promise<Map<number, number>> {
     const file = join(this.#folder, "data", "whisper", `${fileOf(metric)}.wsp`);

@@ -1,4 +1,6 @@
-/** Feeds datagrams to an intake and reads its snapshots with a decoder that shares nothing with the kernel. */
+/**
+ * Feeds datagrams to an intake and reads its snapshots with a decoder that shares nothing with the kernel.
+ */
 import { Snapshotter, type SnapshotterOptions } from "../../aggregator/snapshotter.ts";
 import { DROP_REASONS } from "../../shared/drop-reasons.ts";
 import { HEADER_BYTES, HEADER_PAYLOAD_BYTES, SLOT_BYTES, SLOT_COUNT } from "../../shared/kernel/layout.ts";

@@ -5,7 +5,7 @@ import { resolveDestination, resolveListen } from "../../relay/destination.ts";
 import { buildRing } from "../../relay/ring.ts";
 import { OperatorError } from "../../shared/errors.ts";
 
-test("literals are taken as they are, an empty host is this machine, the instance has no effect", async () => {
+test("literals are kept, an empty host is this machine, the instance has no effect", async () => {
   const expected: [string, string, number][] = [
     ["192.0.2.7:8125", "192.0.2.7", 8125],
     ["192.0.2.7:8125:a", "192.0.2.7", 8125],
