@@ -23,15 +23,26 @@ async function measureRelay(
   target: Target,
   firstOut: number,
   load: Load,
+  countOwn: () => Promise<number> = async () => 0,
 ): Promise<Measurement> {
+  const ownBefore = await countOwn();
   const sink = tools.start("sink", [firstOut, DESTINATION_COUNT, SINK_IDLE_SECONDS]);
   try {
     await waitForPort(firstOut + DESTINATION_COUNT - 1);
     pinLoad(sink.pid);
-    return await measure(tools, target, load, async () => (await sink.output).metrics ?? 0);
+    return await measure(tools, target, load, async () => {
+      const received = (await sink.output).metrics ?? 0;
+      return received - (await countOwn()) + ownBefore;
+    });
   } finally {
     sink.kill();
   }
+}
+
+/** Lines of the relay's own since its start: sinks receive them beside those that were sent. */
+async function ownLines(management: string): Promise<number> {
+  const text = await (await fetch(`http://${management}/metrics`)).text();
+  return Number(/^statsrelay_self_lines_total (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 async function measureFloor(tools: Tools, load: Load): Promise<Measurement> {
@@ -61,11 +72,12 @@ export async function compareRelay(
   const args = ["-b", "127.0.0.1", "-p", String(port), "--management", "127.0.0.1:0", ...destinations];
   const relay = executable("statsrelay", "relay.started", args);
   try {
-    await relay.started;
+    const { management } = await relay.started;
     await warmUp(tools, { pid: relay.pid, port }, load);
     for (let run = 0; run < runs; run++) {
       floor.measurements.push(await measureFloor(tools, load));
-      ours.measurements.push(await measureRelay(tools, { pid: relay.pid, port }, firstOut, load));
+      const countOwn = () => ownLines(management);
+      ours.measurements.push(await measureRelay(tools, { pid: relay.pid, port }, firstOut, load, countOwn));
       tick();
     }
   } finally {

@@ -5,11 +5,12 @@
  *   exponent := ( "e" | "E" ) [ "+" | "-" ] digits
  *
  * Almost every number takes the exact fast path of William D. Clinger (How to Read Floating Point Numbers
- * Accurately, 1990): up to 15 digits and a power of ten that a double holds exactly. The rest is divided out
- * with whole numbers.
+ * Accurately, 1990): up to 15 digits and a power of ten that a double holds exactly. Numbers of up to 19 digits
+ * and common exponents take the product of scale.ts. The rest is divided out with whole numbers.
  */
 import { reserve } from "./arena";
 import { BIGNUM_LIMBS, bitLength, isAtLeast, multiplyAdd, shiftLeft, subtract } from "./bignum";
+import { SCALE_EXPONENT_MAX, scale, setupScale } from "./scale";
 
 const ZERO: u32 = 48;
 const DOT: u32 = 46;
@@ -37,6 +38,7 @@ export let decimalValue: f64 = 0;
 export function setupDecimal(): void {
   numerator = reserve(BIGNUM_LIMBS * 4);
   denominator = reserve(BIGNUM_LIMBS * 4);
+  setupScale();
 }
 
 /**
@@ -92,6 +94,8 @@ export function parseDecimal(start: usize): usize {
   } else if (!isLong && mantissa <= MANTISSA_EXACT_MAX && exponent >= -22 && exponent <= 22) {
     const power = load<f64>(powersOfTen + (usize(abs(exponent)) << 3));
     decimalValue = exponent < 0 ? f64(mantissa) / power : f64(mantissa) * power;
+  } else if (!isLong && exponent >= -SCALE_EXPONENT_MAX && exponent <= SCALE_EXPONENT_MAX) {
+    decimalValue = scale(mantissa, exponent);
   } else {
     decimalValue = divideOut(start, digitsEnd, written);
   }

@@ -28,6 +28,11 @@ const decimalArbitrary = fc.oneof(
   fc
     .tuple(digits(25), fc.integer({ min: -360, max: 340 }))
     .map(([whole, exponent]) => `${whole}e${exponent}`),
+  fc.tuple(digits(19), fc.integer({ min: -28, max: 28 })).map(([whole, exponent]) => `${whole}e${exponent}`),
+  // Half way between two doubles, in few enough digits for the short ways.
+  fc
+    .tuple(fc.bigInt({ min: 1n << 52n, max: (1n << 53n) - 1n }), fc.integer({ min: -3, max: 3 }))
+    .map(([half, shift]) => midpoint(half, shift)),
   fc.tuple(digits(900), digits(40)).map(([whole, part]) => `0.${part}${whole}`),
   fc
     .tuple(digits(20), fc.integer({ min: -330, max: -300 }))
@@ -56,7 +61,7 @@ test("decimals become what Number() makes of them, to the last bit", async () =>
   };
   fc.assert(
     fc.property(fc.uniqueArray(decimalArbitrary, { minLength: 1, maxLength: 20 }), (texts) => check(texts)),
-    { numRuns: 3000 },
+    { numRuns: 5000 },
   );
   const odd = fc.tuple(
     fc.bigInt({ min: 1n << 52n, max: (1n << 53n) - 1n }),
