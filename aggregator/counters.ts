@@ -21,12 +21,15 @@ export const INTAKE_COUNTERS = [
 ] as const;
 export type IntakeCounter = (typeof INTAKE_COUNTERS)[number];
 
-/** Accepted lines are merged, refused, late, lost in an intake, or still on their way. */
+/**
+ * Accepted lines are merged, refused, late, in an invalid frame, lost in an intake, or still on their way.
+ */
 export const STORE_COUNTERS = [
   "mergedLines",
   "refusedLines",
   "lateLines",
   "invalidFrames",
+  "invalidLines",
   "repeatedFrames",
   "openIntervals",
   "openSeries",

@@ -8,6 +8,7 @@ import { AGGREGATES, METRIC_TYPES } from "../shared/metric.ts";
 import { frameBody, readLabel, type SnapshotLabel, snapshotIdentity } from "../shared/wire.ts";
 import {
   type AggregatorKernel,
+  addressOf,
   loadAggregatorKernel,
   RECORD_KEY,
   RECORD_KEY_BYTES,
@@ -15,8 +16,10 @@ import {
   SNAPSHOT_BODY_BYTES_MAX,
 } from "./kernel.ts";
 
-/** Room beside the table: index, a snapshot to merge, and scratch to sort a large timer in. */
-const MEMORY_BESIDE_HEAP_BYTES = SNAPSHOT_BODY_BYTES_MAX + (576 << 20);
+/** Room beside table and input: index, scratch to sort a large timer in, or for gauge levels. */
+const MEMORY_BESIDE_HEAP_BYTES = 576 << 20;
+/** Gauge levels are handed over in parts of this size: all together they may be more than fits anywhere. */
+const GAUGE_BASES_BYTES = 8 << 20;
 
 export interface IntervalOptions {
   readonly intervalMs: number;
@@ -26,6 +29,8 @@ export interface IntervalOptions {
   readonly memoryBytesMax: number;
   readonly aggregates: Readonly<Record<MetricType, readonly Aggregate[]>>;
   readonly updateCountThreshold: number;
+  /** Largest snapshot body that is taken; without it, the largest that an intake makes. */
+  readonly inputBytesMax?: number;
   readonly debug?: boolean;
 }
 
@@ -48,30 +53,33 @@ export interface SeriesView {
 
 export class Interval {
   readonly #kernel: AggregatorKernel;
+  readonly #inputBytesMax: number;
   readonly #seen = new Set<string>();
   /** Index k. */
   index = 0;
   /** Lines merged. */
   lines = 0;
 
-  private constructor(kernel: AggregatorKernel) {
+  private constructor(kernel: AggregatorKernel, inputBytesMax: number) {
     this.#kernel = kernel;
+    this.#inputBytesMax = inputBytesMax;
   }
 
   static async create(options: IntervalOptions): Promise<Interval> {
-    const memoryMax = options.memoryBytesMax + MEMORY_BESIDE_HEAP_BYTES;
-    const kernel = await loadAggregatorKernel(memoryMax, options.debug);
+    const { inputBytesMax = SNAPSHOT_BODY_BYTES_MAX } = options;
+    const besideBytes = inputBytesMax + MEMORY_BESIDE_HEAP_BYTES;
+    const kernel = await loadAggregatorKernel(options.memoryBytesMax + besideBytes, options.debug);
     const { exports } = kernel;
     // An unsigned 32-bit bound: the largest heap is a little under 4 GiB.
-    const heapMax = Math.min(options.memoryBytesMax, 0xffff_0000 - MEMORY_BESIDE_HEAP_BYTES);
-    exports.setupStore(randomBytes(8).readBigUInt64LE(), options.seriesMax, heapMax, SNAPSHOT_BODY_BYTES_MAX);
+    const heapMax = Math.min(options.memoryBytesMax, 0xffff_0000 - besideBytes);
+    exports.setupStore(randomBytes(8).readBigUInt64LE(), options.seriesMax, heapMax, inputBytesMax);
     exports.setAggregation(options.intervalMs / 1000, options.updateCountThreshold);
     METRIC_TYPES.forEach((type, code) => {
       for (const aggregate of options.aggregates[type]) {
         exports.wantAggregate(code, AGGREGATES.indexOf(aggregate.kind), aggregate.fraction ?? 0);
       }
     });
-    return new Interval(kernel);
+    return new Interval(kernel, inputBytesMax);
   }
 
   /** Empties the interval for index k. */
@@ -88,7 +96,7 @@ export class Interval {
 
   /** Memory that the table uses, in bytes. */
   get tableBytes(): number {
-    return this.#kernel.exports.heapBytes();
+    return addressOf(this.#kernel.exports.heapBytes());
   }
 
   /** Merges a frame. A frame that was merged before changes nothing, and neither does a broken one. */
@@ -111,24 +119,35 @@ export class Interval {
     this.#mergeBody(bases.body, bases.entries, true);
   }
 
-  /** Adds gauge levels as series of their own; equal names take the newer level. */
+  /**
+   * Adds gauge levels as series of their own; equal names take the newer level. Returns whether all found
+   * room.
+   */
   keepBases(bases: GaugeBases): boolean {
-    this.#mergeBody(bases.body, bases.entries, false);
-    return this.#kernel.exports.mergeRefusedLines() === 0;
+    return (
+      this.#mergeBody(bases.body, bases.entries, false) && this.#kernel.exports.mergeRefusedLines() === 0
+    );
   }
 
-  /** Returns the level of every gauge. stamp: a later one wins over an earlier one when they are merged. */
-  gaugeBases(stamp: number): GaugeBases {
+  /**
+   * Visits the levels of all gauges, part by part. A part is readable until the next, or until this interval
+   * is changed. stamp: a later one wins over an earlier one when they are merged.
+   */
+  *gaugeBases(stamp: number): Generator<GaugeBases, void, void> {
     const { exports, memory } = this.#kernel;
-    const bytes = exports.encodeGaugeBases(stamp);
-    const body = new Uint8Array(memory.buffer, exports.snapshotAddress(), bytes).slice();
-    return { body, entries: exports.snapshotEntries() };
+    let from = 0;
+    do {
+      const bytes = exports.encodeGaugeBases(stamp, from, GAUGE_BASES_BYTES);
+      from = exports.nextGaugeBase();
+      const body = new Uint8Array(memory.buffer, addressOf(exports.snapshotAddress()), bytes);
+      yield { body, entries: exports.snapshotEntries() };
+    } while (from !== 0);
   }
 
   #mergeBody(body: Uint8Array, entries: number, onlyKnown: boolean): boolean {
-    if (body.length > SNAPSHOT_BODY_BYTES_MAX) return false;
+    if (body.length > this.#inputBytesMax) return false;
     const { exports, memory } = this.#kernel;
-    new Uint8Array(memory.buffer).set(body, exports.inputAddress());
+    new Uint8Array(memory.buffer).set(body, addressOf(exports.inputAddress()));
     return exports.merge(body.length, entries, onlyKnown) !== 0;
   }
 
@@ -138,7 +157,7 @@ export class Interval {
    */
   *series(): Generator<SeriesView, void, void> {
     const { exports, memory } = this.#kernel;
-    const results = exports.resultsAddress();
+    const results = addressOf(exports.resultsAddress());
     const view: SeriesView = {
       source: Buffer.alloc(0),
       start: 0,
@@ -147,7 +166,8 @@ export class Interval {
       values: new Float64Array(0),
     };
     let words = new DataView(memory.buffer);
-    for (let record = exports.firstRecord(); record !== 0; record = exports.nextRecord(record)) {
+    let record = addressOf(exports.firstRecord());
+    for (; record !== 0; record = addressOf(exports.nextRecord(record))) {
       const count = exports.aggregateSeries(record);
       // Sorting may have grown the memory, which detaches the views on it.
       if (view.source.buffer !== memory.buffer) {

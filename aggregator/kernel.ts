@@ -1,4 +1,7 @@
-/** What the aggregator's kernel exports: see shared/kernel/aggregator.ts. Addresses are byte offsets. */
+/**
+ * What the aggregator's kernel exports: see shared/kernel/aggregator.ts. Addresses are byte offsets; beyond
+ * 2 GiB they come out negative, and addressOf() puts them right.
+ */
 import { type Kernel, loadKernel } from "../shared/kernel.ts";
 
 export interface AggregatorExports {
@@ -17,7 +20,8 @@ export interface AggregatorExports {
   consume(received: number, nowMs: number): number;
   resetTable(): void;
   encode(): number;
-  encodeGaugeBases(stamp: number): number;
+  encodeGaugeBases(stamp: number, from: number, bytesMax: number): number;
+  nextGaugeBase(): number;
   snapshotAddress(): number;
   snapshotEntries(): number;
   inputAddress(): number;
@@ -54,6 +58,11 @@ export const RECORD_KEY = 64;
 export const SNAPSHOT_BODY_BYTES_MAX = 64 << 20;
 
 const PAGE_BYTES = 65_536;
+
+/** Turns what a kernel returned, signed to JavaScript, into the unsigned number that it is. */
+export function addressOf(result: number): number {
+  return result >>> 0;
+}
 
 /** Loads the kernel. memoryMax: bound of its memory in bytes, up to 4 GiB. */
 export function loadAggregatorKernel(memoryMax: number, debug = false): Promise<AggregatorKernel> {

@@ -8,8 +8,8 @@ import type { ReceiveBatch } from "../shared/udp.ts";
 import { newFrame } from "../shared/wire.ts";
 import { type AggregatorKernel, FULL, loadAggregatorKernel, SNAPSHOT_BODY_BYTES_MAX } from "./kernel.ts";
 
-/** Room beside the heap: receive slots, index, scratch, and the encoded snapshot. */
-const MEMORY_BESIDE_HEAP_BYTES = 256 << 20;
+/** Room beside the heap and the encoded snapshot: the index at its largest (256 MiB), slots and scratch. */
+const MEMORY_BESIDE_HEAP_BYTES = 272 << 20;
 
 export interface SnapshotterOptions {
   readonly node: bigint;
@@ -88,7 +88,7 @@ export class Snapshotter {
   /** nowMs: wall clock, which decides the first interval. */
   static async create(options: SnapshotterOptions, nowMs: number, post: PostSnapshot): Promise<Snapshotter> {
     const heapMax = options.heapBytesMax ?? SNAPSHOT_BODY_BYTES_MAX;
-    const kernel = await loadAggregatorKernel(heapMax + MEMORY_BESIDE_HEAP_BYTES, options.debug);
+    const kernel = await loadAggregatorKernel(2 * heapMax + MEMORY_BESIDE_HEAP_BYTES, options.debug);
     kernel.exports.setupIntake(
       await options.memoryBase(kernel.memory),
       randomBytes(8).readBigUInt64LE(),

@@ -103,6 +103,7 @@ function* storeSamples(totals: Totals): Generator<MetricSample> {
     backlog: sumIntakes(totals, "lostLines"),
     limit: store.refusedLines,
     late: store.lateLines,
+    invalid: store.invalidLines,
   };
   for (const [reason, value] of Object.entries(losses)) {
     yield { row: AGGREGATOR_METRICS.lost, labels: { reason }, value };

@@ -113,8 +113,11 @@ export class Store {
     if (result.kind === "merged") {
       this.#counters.add("mergedLines", result.takenLines);
       this.#counters.add("refusedLines", result.refusedLines);
+    } else if (result.kind === "repeated") {
+      this.#counters.add("repeatedFrames", 1);
     } else {
-      this.#counters.add(result.kind === "repeated" ? "repeatedFrames" : "invalidFrames", 1);
+      this.#counters.add("invalidFrames", 1);
+      this.#counters.add("invalidLines", label.lines);
     }
     this.#publish();
   }
@@ -148,7 +151,8 @@ export class Store {
     const reports: FlushReport[] = [];
     while (this.#nextFlush < end && Number.isFinite(end)) {
       // After a long sleep or a step of the clock, the empty stretch is passed over at once.
-      if (this.#open.size === 0 && end - this.#nextFlush > OPEN_INTERVALS_MAX) this.#nextFlush = end - 1;
+      const next = Math.min(end - 1, ...this.#open.keys());
+      if (next - this.#nextFlush > OPEN_INTERVALS_MAX) this.#nextFlush = next;
       this.#isFlushing = true;
       try {
         reports.push(await this.#flushNext(openFrom));
@@ -173,11 +177,11 @@ export class Store {
       partial: index >= openFrom,
     };
     const interval = this.#open.get(index);
-    interval?.mergeBases(this.#bases.gaugeBases(0));
+    if (interval !== undefined) for (const bases of this.#bases.gaugeBases(0)) interval.mergeBases(bases);
     const { series, rows } = await flushInterval(interval, this.#namer, label, this.#emit);
     const lines = interval?.lines ?? 0;
     if (interval !== undefined) {
-      if (!this.#bases.keepBases(interval.gaugeBases(index + 1))) this.#counters.add("forgottenBases", 1);
+      this.#keepBases(interval, index + 1);
       this.#open.delete(index);
       this.#spare.push(interval);
     }
@@ -188,6 +192,21 @@ export class Store {
     this.#counters.add("flushedLines", lines);
     this.#counters.set("flushMs", durationMs);
     return { ...label, series, rows, lines, durationMs };
+  }
+
+  /** Keeps the levels of an interval's gauges for the intervals to come. */
+  #keepBases(interval: Interval, stamp: number): void {
+    if (this.#addBases(interval, stamp)) return;
+    this.#counters.add("forgottenBases", 1);
+    // Gauges that have fallen silent would hold their places for ever, so those of this interval go first.
+    this.#bases.open(0);
+    this.#addBases(interval, stamp);
+  }
+
+  /** Returns whether there was room for all. */
+  #addBases(interval: Interval, stamp: number): boolean {
+    for (const bases of interval.gaugeBases(stamp)) if (!this.#bases.keepBases(bases)) return false;
+    return true;
   }
 
   #publish(): void {

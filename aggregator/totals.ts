@@ -52,8 +52,7 @@ export function droppedLines(counts: Record<IntakeCounter, number>): number {
 
 /** Accepted lines that are neither merged into the store nor lost on the way: in tables and queues. */
 export function linesInFlight(totals: Totals): number {
-  const { mergedLines, refusedLines, lateLines } = totals.store;
-  return (
-    sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - mergedLines - refusedLines - lateLines
-  );
+  const { mergedLines, refusedLines, lateLines, invalidLines } = totals.store;
+  const inStore = mergedLines + refusedLines + lateLines + invalidLines;
+  return sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - inStore;
 }

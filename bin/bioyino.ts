@@ -65,11 +65,7 @@ async function main(argv: readonly string[]): Promise<void> {
   const stop = async (signal: NodeJS.Signals) => {
     log.info("aggregator.stopping", { signal });
     if (await aggregator.stop()) log.info("aggregator.stopped");
-    else
-      log.error("aggregator.stopped", {
-        reason: "rows were not delivered",
-        sinks: aggregator.totals().sinks,
-      });
+    else log.error("aggregator.stopped", { reason: "rows were not delivered" });
     process.exit(0);
   };
   // Before the start is announced: whoever waits for that may signal at once.

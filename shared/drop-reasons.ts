@@ -15,6 +15,7 @@ export const DROP_REASONS = [
   "tags_too_long",
   "bad_tags",
   "member_too_long",
+  "cut_off",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -36,4 +37,5 @@ export const DROP_REASON_HELP: Readonly<Record<Exclude<DropReason, "none">, stri
   tags_too_long: "The tags are longer, or more, than allowed.",
   bad_tags: "A semicolon without tags.",
   member_too_long: "A set member is longer than allowed.",
+  cut_off: "The end of a datagram that is longer than 64 KiB.",
 };

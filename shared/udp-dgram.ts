@@ -22,6 +22,7 @@ import {
   type BatchReceiver,
   type BatchSender,
   CONTROL_RUN,
+  DRAIN_MS_MAX,
   type ListenAddress,
   newTally,
   type ReceiveBatch,
@@ -85,6 +86,8 @@ class DgramReceiver implements BatchReceiver {
     this.address = address;
     this.receiveBufferBytes = socket.getRecvBufferSize();
     socket.on("message", this.#keepEarly);
+    // A read that fails concerns one datagram; without a listener it would end the process.
+    socket.on("error", () => {});
   }
 
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
@@ -115,12 +118,16 @@ class DgramReceiver implements BatchReceiver {
     this.#socket.on("message", onMessage);
     return new Promise((resolve) => {
       let messagesBefore = -1;
+      let drainEndMs = Number.POSITIVE_INFINITY;
       const tick = setInterval(() => {
         handler.onBatch(0);
         // The event loop reads the socket between timers, so a tick without news means that it is empty.
         const isQuiet = messages === messagesBefore;
         messagesBefore = messages;
-        if (!isQuiet || Atomics.load(control, 0) === CONTROL_RUN) return;
+        if (Atomics.load(control, 0) === CONTROL_RUN) return;
+        const nowMs = performance.now();
+        drainEndMs = Math.min(drainEndMs, nowMs + DRAIN_MS_MAX);
+        if (!isQuiet && nowMs < drainEndMs) return;
         clearInterval(tick);
         this.#socket.off("message", onMessage);
         flush();

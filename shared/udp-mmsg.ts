@@ -3,7 +3,7 @@
  * that the system reads and writes lie in kernel (WebAssembly) memory, whose address does not change while
  * the memory is referenced; koffi's own buffers only serve calls that return at once.
  */
-import { unlinkSync } from "node:fs";
+import { lstatSync, rmSync } from "node:fs";
 import koffi from "koffi";
 import { assert, OperatorError } from "./errors.ts";
 import { HEADER_BYTES, HEADER_LINES, HEADER_PAYLOAD_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
@@ -13,6 +13,7 @@ import {
   type BatchReceiver,
   type BatchSender,
   CONTROL_RUN,
+  DRAIN_MS_MAX,
   type ListenAddress,
   type LossReason,
   newTally,
@@ -43,8 +44,6 @@ const SOCKADDR_BYTES_MAX = 128;
 /** How long a full send buffer may hold a thread up, in milliseconds. */
 const SEND_TIMEOUT_MS = 100;
 const SEND_BUFFER_BYTES = 4 << 20;
-/** How long a stopping receiver goes on reading what still comes in, in milliseconds. */
-const DRAIN_MS_MAX = 2_000;
 
 const { EINTR, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENETUNREACH, EHOSTUNREACH, EADDRINUSE, EACCES } =
   koffi.os.errno as Record<string, number>;
@@ -119,14 +118,18 @@ function bindFault(address: ListenAddress, code: number): OperatorError {
   return new OperatorError(`listen ${where}: cannot bind (${errnoName(code)})`);
 }
 
-/** Removes a socket file that nobody listens on any more; a living one is left, so that bind refuses it. */
+/**
+ * Removes a socket file that nobody listens on any more. A living one is left, so that bind refuses it, and
+ * so is any other file: to connect to one is refused as well.
+ */
 function removeStaleSocket(address: ListenAddress): void {
   if (address.kind !== "unixgram") return;
+  if (lstatSync(address.path, { throwIfNoEntry: false })?.isSocket() !== true) return;
   const { family, bytes } = encodeAddress(address);
   const fd = openSocket(family, describeAddress(address));
   const refused = connect(fd, bytes, bytes.length) !== 0 && koffi.errno() === ECONNREFUSED;
   closeFd(fd);
-  if (refused) unlinkSync(address.path);
+  if (refused) rmSync(address.path, { force: true });
 }
 
 /**
@@ -186,8 +189,8 @@ class MmsgReceiver implements BatchReceiver {
     while (Atomics.load(control, 0) === CONTROL_RUN) {
       handler.onBatch(this.#receive(headers, MSG_WAITFORONE));
     }
-    const endMs = Date.now() + DRAIN_MS_MAX;
-    while (Date.now() < endMs) {
+    const endMs = performance.now() + DRAIN_MS_MAX;
+    while (performance.now() < endMs) {
       const received = this.#receive(headers, MSG_DONTWAIT);
       if (received === 0) break;
       handler.onBatch(received);
@@ -216,7 +219,8 @@ class MmsgReceiver implements BatchReceiver {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     closeFd(this.#fd);
-    if (this.address.kind === "unixgram") unlinkSync(this.address.path);
+    // Somebody may have removed the file before.
+    if (this.address.kind === "unixgram") rmSync(this.address.path, { force: true });
   }
 }
 

@@ -37,6 +37,9 @@ export interface BatchHandler {
 /** A receiver calls its handler at least this often, in milliseconds, also when nothing arrives. */
 export const TICK_MS = 50;
 
+/** How long a stopping receiver goes on reading what still comes in, in milliseconds. */
+export const DRAIN_MS_MAX = 2_000;
+
 /** Words of the shared control array by which a control thread stops a receiver that blocks. */
 export const CONTROL_RUN = 0;
 /** Stop reading at the next chance, after what the socket already holds was delivered. */
@@ -50,8 +53,9 @@ export interface BatchReceiver {
   /** Receive buffer that the system granted, in bytes as it accounts for them. */
   readonly receiveBufferBytes: number;
   /**
-   * Delivers batches until control[0] is CONTROL_DRAIN and the socket is empty. The mmsg kind blocks its
-   * thread meanwhile, so it belongs on a worker; messages can be polled with receiveMessageOnPort.
+   * Delivers batches until control[0] is CONTROL_DRAIN and the socket is empty, or DRAIN_MS_MAX have passed
+   * since. The mmsg kind blocks its thread meanwhile, so it belongs on a worker; messages can be polled with
+   * receiveMessageOnPort.
    */
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void>;
   /** Datagrams that the system dropped for want of buffer, since the socket was opened. */

@@ -133,7 +133,9 @@ function sortTimer(record: usize): usize {
   hasWeights = pairs > 0;
   sortedCount = plain + pairs;
   const shift: usize = 3 + usize(hasWeights);
-  const mark = allocateScratch(sortedCount << (shift + 1));
+  const scratchBytes = u64(sortedCount) << (shift + 1);
+  let mark: usize = 0;
+  if (scratchBytes <= u64(u32.MAX_VALUE)) mark = allocateScratch(usize(scratchBytes));
   if (mark == 0) {
     sortedCount = 0;
     return 0;

@@ -4,13 +4,13 @@
  */
 import { aggregateSeries, results, setAggregation, setupAggregates, wantAggregate } from "./aggregate";
 import { reserve } from "./arena";
-import { batchHeaders, batchSlots, setupBatch, slotBytes, slotStart } from "./batch";
+import { batchHeaders, batchSlots, dropCutLine, setupBatch, slotBytes, slotStart } from "./batch";
 import { addToCounter } from "./counter";
 import { setupDecimal } from "./decimal";
 import { changeGauge, isChangeFinite, setGauge } from "./gauge";
 import { allocateScratch, heapBytes, release, setupHeap } from "./heap";
 import { forgetRewritten, isRewrittenFull, lineEnd, parseLine, setupParse } from "./parse";
-import { DROP_NONE, DROP_NOT_FINITE, DROP_REASON_COUNT } from "./reasons";
+import { DROP_CUT_OFF, DROP_NONE, DROP_NOT_FINITE, DROP_REASON_COUNT } from "./reasons";
 import {
   SAMPLE_BYTES,
   SAMPLE_HASH,
@@ -28,10 +28,10 @@ import {
 } from "./sample";
 import {
   entryCount,
-  gaugeBasesBytes,
   isValidSnapshot,
   mergedLines,
   mergeSnapshot,
+  nextBase,
   refusedLines,
   snapshotBytes,
   writeGaugeBases,
@@ -125,21 +125,26 @@ export function consume(received: i32, nowMs: f64): i32 {
   stamp = nowMs > stamp ? nowMs : stamp + 1.0 / 1024;
   if (!accumulate()) return FULL;
   while (nextSlot < received) {
-    const start = slotStart(nextSlot);
-    const end = start + slotBytes(nextSlot);
-    if (nextLine == 0) {
-      datagrams += 1;
-      bytesReceived += f64(end - start);
-      store<u8>(end, LF);
-      nextLine = start;
-    }
-    if (!consumeDatagram(end)) return FULL;
+    if (nextLine == 0) openDatagram(nextSlot);
+    if (!consumeDatagram(slotStart(nextSlot) + slotBytes(nextSlot))) return FULL;
     nextSlot += 1;
     nextLine = 0;
   }
   if (!accumulate()) return FULL;
   nextSlot = 0;
   return CONSUMED;
+}
+
+/** Counts a datagram and gives it the line feed at its end that it may lack. */
+function openDatagram(slot: i32): void {
+  datagrams += 1;
+  bytesReceived += f64(slotBytes(slot));
+  if (dropCutLine(slot)) {
+    linesReceived += 1;
+    countLine(DROP_CUT_OFF);
+  }
+  nextLine = slotStart(slot);
+  store<u8>(nextLine + slotBytes(slot), LF);
 }
 
 /** Reads lines from nextLine to end. Returns false when the table is full. */
@@ -212,6 +217,8 @@ function accumulateSample(sample: usize): i32 {
   if (record == 0) return -1;
   const value = load<f64>(sample, SAMPLE_VALUE);
   const weight = load<f64>(sample, SAMPLE_WEIGHT);
+  const weightSum = load<f64>(record, RECORD_WEIGHT) + weight;
+  if (!isFinite(weightSum)) return DROP_NOT_FINITE;
   if (type == TYPE_COUNTER) {
     if (!addToCounter(record, value)) return DROP_NOT_FINITE;
   } else if (type == TYPE_GAUGE) {
@@ -224,7 +231,7 @@ function accumulateSample(sample: usize): i32 {
     return -1;
   }
   store<u32>(record, load<u32>(record, RECORD_UPDATES) + 1, RECORD_UPDATES);
-  store<f64>(record, load<f64>(record, RECORD_WEIGHT) + weight, RECORD_WEIGHT);
+  store<f64>(record, weightSum, RECORD_WEIGHT);
   return DROP_NONE;
 }
 
@@ -241,14 +248,22 @@ export function encode(): u32 {
   return u32(bytes);
 }
 
-/** Like encode(), with the gauges only, each as an absolute value of the given stamp. */
-export function encodeGaugeBases(baseStamp: f64): u32 {
-  const bytes = gaugeBasesBytes();
-  output = allocateScratch(bytes);
+/**
+ * Like encode(), with the gauges only, each as an absolute value of the given stamp: as many as fit into
+ * bytesMax, which must be enough for one with the longest key. from: record to begin with, 0 for the first.
+ * nextGaugeBase() tells where to go on.
+ */
+export function encodeGaugeBases(baseStamp: f64, from: usize, bytesMax: u32): u32 {
+  output = allocateScratch(bytesMax);
   assert(output != 0);
-  writeGaugeBases(output, baseStamp);
+  const end = writeGaugeBases(output, output + bytesMax, from, baseStamp);
   release(output);
-  return u32(bytes);
+  return u32(end - output);
+}
+
+/** Record that the next encodeGaugeBases() must begin with, 0 when all gauges have been written. */
+export function nextGaugeBase(): usize {
+  return nextBase;
 }
 
 export function snapshotAddress(): usize {

@@ -2,6 +2,7 @@
 import { reserve } from "./arena";
 import {
   HEADER_BYTES,
+  HEADER_FLAGS,
   HEADER_IOV,
   HEADER_IOV_COUNT,
   HEADER_PAYLOAD_BYTES,
@@ -11,6 +12,10 @@ import {
   SLOT_COUNT,
   SLOT_PAYLOAD_BYTES_MAX,
 } from "./layout";
+
+const LF: u8 = 10;
+/** The flag that recvmmsg sets where a datagram was longer than its slot. */
+const MSG_TRUNC: u32 = 0x20;
 
 let headers: usize = 0;
 let slots: usize = 0;
@@ -51,4 +56,16 @@ export function slotStart(slot: i32): usize {
 /** Payload bytes received into a slot. */
 export function slotBytes(slot: i32): usize {
   return load<u32>(headers + usize(slot) * HEADER_BYTES, HEADER_PAYLOAD_BYTES);
+}
+
+/** Takes the last, unfinished line off a datagram that did not fit into its slot. Returns whether it did. */
+export function dropCutLine(slot: i32): bool {
+  const header = headers + usize(slot) * HEADER_BYTES;
+  const flags = load<u32>(header, HEADER_FLAGS);
+  if ((flags & MSG_TRUNC) == 0) return false;
+  const start = slotStart(slot);
+  let end = start + slotBytes(slot);
+  while (end > start && load<u8>(end - 1) != LF) end -= 1;
+  store<u32>(header, u32(end - start), HEADER_PAYLOAD_BYTES);
+  return true;
 }

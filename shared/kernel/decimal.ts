@@ -5,8 +5,8 @@
  *   exponent := ( "e" | "E" ) [ "+" | "-" ] digits
  *
  * Almost every number takes the exact fast path of William D. Clinger (How to Read Floating Point Numbers
- * Accurately, 1990): up to 15 digits and a power of ten that a double holds exactly. Numbers of up to 19 digits
- * and common exponents take the product of scale.ts. The rest is divided out with whole numbers.
+ * Accurately, 1990): up to 15 digits and a power of ten that a double holds exactly. Numbers of up to 19
+ * digits and common exponents take the product of scale.ts. The rest is divided out with whole numbers.
  */
 import { reserve } from "./arena";
 import { BIGNUM_LIMBS, bitLength, isAtLeast, multiplyAdd, shiftLeft, subtract } from "./bignum";
@@ -153,9 +153,17 @@ function divideOut(start: usize, end: usize, exponent: i32): f64 {
   if (digits + exponent < -330) return 0;
   store<u32>(denominator, 1);
   let divisorCount = 1;
-  for (let i = 0; i < exponent; i++) count = multiplyAdd(numerator, count, 10, 0);
-  for (let i = exponent; i < 0; i++) divisorCount = multiplyAdd(denominator, divisorCount, 10, 0);
+  if (exponent > 0) count = multiplyByPowerOfTen(numerator, count, exponent);
+  else divisorCount = multiplyByPowerOfTen(denominator, divisorCount, -exponent);
   return quotient(count, divisorCount);
+}
+
+/** number = number * 10^exponent. Returns the new limb count. */
+function multiplyByPowerOfTen(number: usize, count: i32, exponent: i32): i32 {
+  // The largest power in a limb first: whoever sends 1e-320 all day shall not keep a thread busy with it.
+  for (; exponent >= 9; exponent -= 9) count = multiplyAdd(number, count, 1_000_000_000, 0);
+  for (; exponent > 0; exponent--) count = multiplyAdd(number, count, 10, 0);
+  return count;
 }
 
 /** Returns numerator / denominator, both not zero, rounded to the nearest double. */

@@ -27,9 +27,9 @@ export function setGauge(record: usize, value: f64, stamp: f64, origin: u32): vo
   store<u8>(record, HAS_ABSOLUTE, RECORD_FLAGS);
 }
 
-/** Whether a change would leave a number. */
+/** Whether a change would leave a number, both as the level and as the sum of changes that is kept apart. */
 export function isChangeFinite(record: usize, change: f64): bool {
-  return isFinite(resolveGauge(record) + change);
+  return isFinite(load<f64>(record, RECORD_C) + change) && isFinite(resolveGauge(record) + change);
 }
 
 /** Changes a gauge by a relative value. Returns whether there was room. */

@@ -9,6 +9,8 @@ import { reserve, reservedBytes } from "./arena";
 /** SIMD loads may read this far behind the last allocation. */
 const SLACK_BYTES: usize = 64;
 const PAGES_STEP = 16;
+/** Behind it there is still room to round up and to over-read, below the end of 32-bit addresses. */
+const ADDRESS_MAX: usize = 0xfffe_0000;
 
 let base: usize = 0;
 let top: usize = 0;
@@ -39,6 +41,8 @@ export function allocate(bytes: usize): usize {
  */
 export function allocateScratch(bytes: usize): usize {
   const start = top;
+  // A sum beyond 32 bits would wrap, and look like a small one.
+  if (bytes > ADDRESS_MAX - start) return 0;
   const end = start + ((bytes + 7) & ~7);
   if (!ensure(end)) return 0;
   top = end;

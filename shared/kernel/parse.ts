@@ -118,8 +118,13 @@ function findNameStop(at: usize): usize {
  * Returns DROP_NONE or why the line is dropped; sets lineEnd.
  */
 export function parseLine(line: usize, sample: usize): i32 {
+  const rewrittenBefore = rewrittenTop;
   const reason = readLine(line, sample);
-  if (reason != DROP_NONE) lineEnd = findLineEnd(line);
+  if (reason != DROP_NONE) {
+    // No sample refers to the key of a dropped line, and any number of them may follow one another.
+    rewrittenTop = rewrittenBefore;
+    lineEnd = findLineEnd(line);
+  }
   return reason;
 }
 

@@ -31,5 +31,7 @@ export const DROP_TAGS_TOO_LONG = 12;
 export const DROP_BAD_TAGS = 13;
 /** A set member is longer than allowed. */
 export const DROP_MEMBER_TOO_LONG = 14;
+/** The end of a datagram that is longer than 64 KiB. */
+export const DROP_CUT_OFF = 15;
 /** Number of reasons, DROP_NONE included. */
-export const DROP_REASON_COUNT = 15;
+export const DROP_REASON_COUNT = 16;

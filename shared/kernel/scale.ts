@@ -1,14 +1,17 @@
 /**
- * Whole numbers of up to 19 digits times a power of ten from 10^-27 to 10^27, rounded to the nearest double: what
- * clients print that show all 17 digits of a double. Source: Daniel Lemire, "Number Parsing at a Gigabyte per
- * Second", 2021; in this range of exponents its product of 128 bits always decides.
+ * Whole numbers of up to 19 digits times a power of ten from 10^-27 to 10^27, rounded to the nearest
+ * double: what clients print that show all 17 digits of a double. Source: Daniel Lemire, "Number Parsing at
+ * a Gigabyte per Second", 2021; in this range of exponents its product of 128 bits always decides.
  */
 import { reserve } from "./arena";
 
 /** Largest power of ten, up or down. */
 export const SCALE_EXPONENT_MAX = 27;
 
-/** For each exponent from -27 to 27: 5^exponent, shifted so that the highest of 128 bits is set; high word first. */
+/**
+ * For each exponent from -27 to 27: 5^exponent, shifted so that the highest of 128 bits is set; high word
+ * first.
+ */
 let powers: usize = 0;
 
 /** Reserves and fills the table. */

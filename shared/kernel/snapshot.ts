@@ -10,6 +10,7 @@ import {
   gaugeIsValid,
   gaugePayloadBytes,
   mergeGauge,
+  resolveGauge,
   writeGauge,
   writeGaugeBase,
 } from "./gauge";
@@ -89,27 +90,32 @@ export function writeSnapshot(target: usize): usize {
   return at;
 }
 
-/** Returns the bytes that writeGaugeBases() will need. */
-export function gaugeBasesBytes(): usize {
-  let bytes: usize = 0;
-  for (let record = firstSeries; record != 0; record = usize(load<u32>(record, RECORD_NEXT))) {
-    if (load<u8>(record, RECORD_TYPE) != TYPE_GAUGE) continue;
-    bytes += ENTRY_BYTES + usize(load<u16>(record, RECORD_KEY_BYTES)) + GAUGE_BASE_PAYLOAD_BYTES;
-  }
-  return bytes;
-}
+/** Where the last writeGaugeBases() stopped for want of room, 0 when it wrote all there were. */
+export let nextBase: usize = 0;
 
-/** Writes every gauge with its level as absolute value of this stamp. Sets entryCount. */
-export function writeGaugeBases(target: usize, stamp: f64): void {
+/**
+ * Writes gauges, each with its level as absolute value of this stamp, from a record on (0 for the first) and
+ * as far as there is room before `end`. A level that is no number is left out: it would spoil the others.
+ * Returns the address behind the last entry; sets entryCount and nextBase.
+ */
+export function writeGaugeBases(target: usize, end: usize, from: usize, stamp: f64): usize {
   let at = target;
   entryCount = 0;
-  for (let record = firstSeries; record != 0; record = usize(load<u32>(record, RECORD_NEXT))) {
-    if (load<u8>(record, RECORD_TYPE) != TYPE_GAUGE) continue;
-    at = writeEntry(at, record, GAUGE_BASE_PAYLOAD_BYTES);
-    writeGaugeBase(record, at, stamp);
+  nextBase = from == 0 ? firstSeries : from;
+  for (; nextBase != 0; nextBase = usize(load<u32>(nextBase, RECORD_NEXT))) {
+    if (load<u8>(nextBase, RECORD_TYPE) != TYPE_GAUGE || !isFinite(resolveGauge(nextBase))) continue;
+    const keyBytes = usize(load<u16>(nextBase, RECORD_KEY_BYTES));
+    if (at + ENTRY_BYTES + keyBytes + GAUGE_BASE_PAYLOAD_BYTES > end) break;
+    const entry = at;
+    at = writeEntry(entry, nextBase, GAUGE_BASE_PAYLOAD_BYTES);
+    // Lines and weights are the interval's, and stay there; one of each makes a valid entry.
+    store<u32>(entry, 1, 4);
+    store<f64>(entry, 1, 8);
+    writeGaugeBase(nextBase, at, stamp);
     at += GAUGE_BASE_PAYLOAD_BYTES;
     entryCount += 1;
   }
+  return at;
 }
 
 function isValidPayload(type: u32, payload: usize, bytes: usize): bool {

@@ -27,6 +27,8 @@ export const RECORD_WEIGHT = 16;
 export const RECORD_A = 24;
 export const RECORD_B = 32;
 export const RECORD_C = 40;
+/** The upper half of c, where a timer's origin leaves it free. */
+export const RECORD_WEIGHTED_TAIL = 44;
 export const RECORD_HEAD = 48;
 export const RECORD_TAIL = 52;
 export const RECORD_COUNT = 56;

@@ -81,13 +81,21 @@ export function writeSortedTags(target: usize, start: usize, end: usize): usize 
   return out - target;
 }
 
-/** Inserts a tag into the first `count` parts behind those that do not come after it. */
+/**
+ * Inserts a tag into the first `count` parts behind those that do not come after it. Its place is found by
+ * halves: long tags that differ late must not cost a comparison with each of the others.
+ */
 function insertSorted(count: i32, tag: usize, bytes: usize): void {
-  let place = parts + (usize(count) << 3);
-  while (place > parts && isAfter(load<u32>(place - 8), load<u32>(place - 8, 4), tag, bytes)) {
-    store<u64>(place, load<u64>(place - 8));
-    place -= 8;
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const part = parts + (usize(middle) << 3);
+    if (isAfter(load<u32>(part), load<u32>(part, 4), tag, bytes)) high = middle;
+    else low = middle + 1;
   }
+  const place = parts + (usize(low) << 3);
+  memory.copy(place + 8, place, usize(count - low) << 3);
   store<u32>(place, u32(tag));
   store<u32>(place, u32(bytes), 4);
 }

@@ -2,8 +2,8 @@
  * Timers keep every sample, in runs on the heap. Samples sent without a rate have weight 1 and are kept as
  * bare values, the others as pairs of value and weight.
  *
- *   record    a = last value   b = its stamp   c = its origin   head, tail = first and last run
- *             count = plain samples   weighted count = pairs
+ *   record    a = last value   b = its stamp   c = its origin   head = list of runs, newest first
+ *             tail, weighted tail = runs being filled   count = plain samples   weighted count = pairs
  *   run       0 u32 next   4 u32 capacity   8 u32 count   12 u32 is weighted
  *            16 values, or (value, weight) pairs
  *   payload   last f64   stamp f64   u32 origin   u32 plain   u32 pairs   u32 0   plain values   pairs
@@ -17,6 +17,7 @@ import {
   RECORD_HEAD,
   RECORD_TAIL,
   RECORD_WEIGHTED_COUNT,
+  RECORD_WEIGHTED_TAIL,
 } from "./table";
 
 const RUN_CAPACITY = 4;
@@ -33,26 +34,24 @@ function sampleShift(isWeighted: u32): usize {
 }
 
 /**
- * Returns a run of the wanted kind with room for at least one sample, the tail where it fits; 0 without
- * memory.
+ * Returns a run of the wanted kind with room for at least one sample; 0 without memory. Each kind has a run
+ * that it fills, so that a timer of both kinds leaves no more empty room than one of either.
  */
 function runWithRoom(record: usize, isWeighted: u32, wanted: u32): usize {
-  const tail = usize(load<u32>(record, RECORD_TAIL));
-  if (tail != 0 && load<u32>(tail, RUN_IS_WEIGHTED) == isWeighted) {
-    if (load<u32>(tail, RUN_COUNT) < load<u32>(tail, RUN_CAPACITY)) return tail;
-  }
+  const filling = record + (isWeighted != 0 ? RECORD_WEIGHTED_TAIL : RECORD_TAIL);
+  const tail = usize(load<u32>(filling));
+  if (tail != 0 && load<u32>(tail, RUN_COUNT) < load<u32>(tail, RUN_CAPACITY)) return tail;
   // A quarter of what is there bounds the memory that stands empty.
-  const held = load<u32>(record, RECORD_COUNT) + load<u32>(record, RECORD_WEIGHTED_COUNT);
+  const held = load<u32>(record + RECORD_COUNT + (usize(isWeighted) << 2));
   const capacity = min<u32>(max<u32>(max<u32>(CAPACITY_MIN, wanted), held >> 2), CAPACITY_MAX);
   const run = allocate(RUN_SAMPLES + (usize(capacity) << sampleShift(isWeighted)));
   if (run == 0) return 0;
-  store<u32>(run, 0);
+  store<u32>(run, load<u32>(record, RECORD_HEAD));
   store<u32>(run, capacity, RUN_CAPACITY);
   store<u32>(run, 0, RUN_COUNT);
   store<u32>(run, isWeighted, RUN_IS_WEIGHTED);
-  if (tail == 0) store<u32>(record, u32(run), RECORD_HEAD);
-  else store<u32>(tail, u32(run));
-  store<u32>(record, u32(run), RECORD_TAIL);
+  store<u32>(record, u32(run), RECORD_HEAD);
+  store<u32>(filling, u32(run));
   return run;
 }
 
@@ -70,7 +69,7 @@ export function addToTimer(record: usize, value: f64, weight: f64, stamp: f64, o
   store<u32>(counter, load<u32>(counter) + 1);
   store<f64>(record, value, RECORD_A);
   store<f64>(record, stamp, RECORD_B);
-  store<f64>(record, f64(origin), RECORD_C);
+  store<u32>(record, origin, RECORD_C);
   return true;
 }
 
@@ -127,7 +126,7 @@ export function writeTimer(record: usize, payload: usize): void {
   const plain = load<u32>(record, RECORD_COUNT);
   store<f64>(payload, load<f64>(record, RECORD_A));
   store<f64>(payload, load<f64>(record, RECORD_B), 8);
-  store<u32>(payload, u32(load<f64>(record, RECORD_C)), 16);
+  store<u32>(payload, load<u32>(record, RECORD_C), 16);
   store<u32>(payload, plain, 20);
   store<u32>(payload, load<u32>(record, RECORD_WEIGHTED_COUNT), 24);
   store<u32>(payload, 0, 28);
@@ -141,8 +140,8 @@ function isLastNewer(record: usize, payload: usize): bool {
   const stamp = load<f64>(payload, 8);
   const ownStamp = load<f64>(record, RECORD_B);
   if (stamp != ownStamp) return stamp > ownStamp;
-  const origin = f64(load<u32>(payload, 16));
-  const ownOrigin = load<f64>(record, RECORD_C);
+  const origin = load<u32>(payload, 16);
+  const ownOrigin = load<u32>(record, RECORD_C);
   if (origin != ownOrigin) return origin > ownOrigin;
   return load<f64>(payload) > load<f64>(record, RECORD_A);
 }
@@ -153,7 +152,7 @@ export function mergeTimer(record: usize, payload: usize): u32 {
   if (isLastNewer(record, payload)) {
     store<f64>(record, load<f64>(payload), RECORD_A);
     store<f64>(record, load<f64>(payload, 8), RECORD_B);
-    store<f64>(record, f64(load<u32>(payload, 16)), RECORD_C);
+    store<u32>(record, load<u32>(payload, 16), RECORD_C);
   }
   const from = payload + PAYLOAD_FIXED_BYTES;
   const done = append(record, from, plain, 0);

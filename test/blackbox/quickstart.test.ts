@@ -1,4 +1,7 @@
-/** `npm start` without npm: both daemons come up, a pasted line reaches the terminal, Ctrl-C ends everything. */
+/**
+ * `npm start` without npm: both daemons come up, a pasted line reaches the terminal, Ctrl-C ends
+ * everything.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";

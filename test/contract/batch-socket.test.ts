@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -192,6 +192,27 @@ for (const io of kinds) {
   });
 }
 
+test("dgram: a receiver stops although datagrams never cease", async () => {
+  const receiver = await openReceiver("dgram", loopbacks[0]!, options);
+  const { address } = receiver;
+  assert.ok(address.kind === "udp");
+  const client = createSocket("udp4");
+  let isOver = false;
+  let sent = 0;
+  const send = () => {
+    sent += 1;
+    if (!isOver) client.send("a", address.port, address.host, () => setImmediate(send));
+  };
+  send();
+  const control = new Int32Array(new SharedArrayBuffer(4));
+  Atomics.store(control, 0, CONTROL_DRAIN);
+  await receiver.run(await newBatch("dgram"), { onBatch: () => {} }, control);
+  isOver = true;
+  assert.ok(sent > 100);
+  client.close();
+  receiver.close();
+});
+
 test("mmsg: sockets of one process share a port", {
   skip: preferred !== "mmsg" && "no mmsg here",
 }, async () => {
@@ -223,5 +244,12 @@ test("mmsg: unix datagram sockets", { skip: preferred !== "mmsg" && "no mmsg her
   receiver.close();
   sender.close();
   await assert.rejects(async () => openReceiver("dgram", address, options), /io=mmsg/);
+  const file = join(folder, "notes.txt");
+  writeFileSync(file, "keep me");
+  await assert.rejects(async () => openReceiver("mmsg", { kind: "unixgram", path: file }, options), /in use/);
+  assert.equal(readFileSync(file, "utf8"), "keep me");
+  const orphan = await openReceiver("mmsg", address, options);
+  rmSync(address.path);
+  orphan.close();
   rmSync(folder, { recursive: true });
 });

@@ -55,7 +55,9 @@ function send(started: StartedWorker<EchoInfo>, order: EchoOrder): void {
   started.worker.postMessage(order);
 }
 
-/** Starts a worker that will not, checks that its end is not told twice, and returns why the start failed. */
+/**
+ * Starts a worker that will not, checks that its end is not told twice, and returns why the start failed.
+ */
 async function failure(act: HandshakeAct): Promise<Error> {
   const listener = new Listener();
   const reason: unknown = await start(act, listener).then(

@@ -1,4 +1,6 @@
-/** A worker that writes groups of equal numbers with a short pause between them, until it is told to stop. */
+/**
+ * A worker that writes groups of equal numbers with a short pause between them, until it is told to stop.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 import { Counters } from "../../shared/counters.ts";
 import { reportReady } from "../../shared/worker.ts";
