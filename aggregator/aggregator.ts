@@ -134,6 +134,7 @@ export class Aggregator {
   #onStore(message: FromStore): void {
     if (message.kind === "rows") {
       for (const sink of this.#sinks) sink.accept(message.batch);
+      this.#tellStore({ kind: "taken" });
     } else if (message.kind === "flushed") {
       const { interval, timestampSec, series, rows, lines, durationMs, partial } = message.report;
       this.#log.debug("interval.flushed", {

@@ -14,8 +14,8 @@ export interface FlushLabel {
   readonly partial: boolean;
 }
 
-/** Emits batches of rows. A batch's bytes may be transferred. */
-export type EmitRows = (batch: RowBatch & { readonly bytes: Uint8Array<ArrayBuffer> }) => void;
+/** Emits a batch of rows, whose bytes may be transferred; resolves when there is room for the next. */
+export type EmitRows = (batch: RowBatch & { readonly bytes: Uint8Array<ArrayBuffer> }) => Promise<void>;
 
 /** Turns the event loop once, so that messages waiting for this thread are taken. */
 function nextTurn(): Promise<void> {
@@ -36,10 +36,10 @@ export async function flushInterval(
   const writer = new RowWriter();
   let series = 0;
   let rows = 0;
-  const emitBatch = (lastOfInterval: boolean) => {
+  const emitBatch = (lastOfInterval: boolean): Promise<void> => {
     const rowCount = writer.rowCount;
     rows += rowCount;
-    emit({ ...label, rowCount, bytes: writer.take(), lastOfInterval });
+    return emit({ ...label, rowCount, bytes: writer.take(), lastOfInterval });
   };
   for (const { source, start, end, type, values } of interval?.series() ?? []) {
     for (let aggregate = 0; aggregate < values.length; aggregate++) {
@@ -48,10 +48,10 @@ export async function flushInterval(
       const offset = writer.begin(end - start + namer.maxExtraBytes);
       writer.end(namer.write(writer.buffer, offset, source, start, end, type, aggregate), value);
     }
-    if (writer.byteLength >= ROW_BATCH_BYTES) emitBatch(false);
+    if (writer.byteLength >= ROW_BATCH_BYTES) await emitBatch(false);
     series += 1;
     if (series % SLICE_SERIES === 0) await nextTurn();
   }
-  emitBatch(true);
+  await emitBatch(true);
   return { series, rows };
 }

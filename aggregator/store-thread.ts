@@ -11,6 +11,7 @@ import type { MetricType } from "../shared/metric.ts";
 import { TICK_MS } from "../shared/udp.ts";
 import { reportFailure, reportReady } from "../shared/worker.ts";
 import { INTAKE_COUNTERS, type IntakeCounter, STORE_COUNTERS, type StoreCounter } from "./counters.ts";
+import type { EmitRows } from "./flush.ts";
 import { publishIntake } from "./intake-counters.ts";
 import { Namer, type NamingRule } from "./naming.ts";
 import type { RowBatch } from "./row.ts";
@@ -41,6 +42,8 @@ export type ToStore =
     }
   /** Lines of the aggregator's own metrics, below 64 KiB. */
   | { readonly kind: "lines"; readonly text: string }
+  /** The control thread has given a batch of rows to the sinks. */
+  | { readonly kind: "taken" }
   /** All intakes have been told to end: flush what is left as soon as they have. */
   | { readonly kind: "finish" };
 
@@ -49,6 +52,9 @@ export type FromStore =
   | { readonly kind: "rows"; readonly batch: RowBatch }
   | { readonly kind: "flushed"; readonly report: FlushReport }
   | { readonly kind: "finished" };
+
+/** Batches of about 1 MiB that may wait for the control thread: a message queue has no bound of its own. */
+const BATCHES_UNDER_WAY_MAX = 16;
 
 /** Origin of the intake for own metrics; the others count from 1. */
 export const SELF_ORIGIN = 0;
@@ -64,6 +70,9 @@ class StoreThread {
   readonly #openPorts = new Set<MessagePort>();
   /** Frames are merged one after the other: opening an interval may take a turn of the event loop. */
   #work: Promise<void> = Promise.resolve();
+  /** Batches of rows on their way to the control thread, and who waits for there to be fewer. */
+  #batchesUnderWay = 0;
+  #wakeFlush: () => void = () => {};
   #isFinishing = false;
 
   constructor(
@@ -92,6 +101,17 @@ class StoreThread {
     });
   }
 
+  /** Hands rows to the control thread, and waits while it has enough to do. */
+  async emit(batch: RowBatch & { readonly bytes: Uint8Array<ArrayBuffer> }): Promise<void> {
+    this.#port.postMessage({ kind: "rows", batch } satisfies FromStore, [batch.bytes.buffer]);
+    this.#batchesUnderWay += 1;
+    while (this.#batchesUnderWay >= BATCHES_UNDER_WAY_MAX) {
+      await new Promise<void>((resolve) => {
+        this.#wakeFlush = resolve;
+      });
+    }
+  }
+
   #enqueue(work: () => Promise<void>): void {
     this.#work = this.#work.then(work);
   }
@@ -99,7 +119,10 @@ class StoreThread {
   #onMessage(message: ToStore): void {
     if (message.kind === "origin") this.#addOrigin(message);
     else if (message.kind === "lines") this.#takeLines(message.text);
-    else {
+    else if (message.kind === "taken") {
+      this.#batchesUnderWay -= 1;
+      this.#wakeFlush();
+    } else {
       this.#isFinishing = true;
       this.#finishIfDone();
     }
@@ -165,8 +188,7 @@ async function main(port: MessagePort, data: StoreThreadData): Promise<void> {
   const { store: options, node, incarnation, nameBytesMax, tagsBytesMax, snapshotIntervalMs } = data;
   const counters = new Counters(STORE_COUNTERS, data.counters);
   const now = Date.now();
-  const emit = (batch: RowBatch & { bytes: Uint8Array<ArrayBuffer> }) =>
-    port.postMessage({ kind: "rows", batch } satisfies FromStore, [batch.bytes.buffer]);
+  const emit: EmitRows = (batch) => thread.emit(batch);
   const namer = new Namer(data.naming, options.aggregates);
   const store = await Store.create(options, namer, counters, emit, Math.floor(now / options.intervalMs));
   const { intervalMs } = options;

@@ -246,7 +246,7 @@ export const OPTIONS = {
     "retry-delay": one("retryDelayMs", duration("1ms", "1h"), "250ms", "First pause after a failure", true),
     "retry-delay-multiplier": one("retryDelayMultiplier", decimal(1, 100), "2", "Growth of the pauses", true),
     "retry-delay-max": one("retryDelayMaxMs", duration("1ms", "1h"), "10s", "Longest pause", true),
-    "queue-bytes": one("queueBytesMax", size("64k", "64g"), "64m", "Rows that may wait", true),
+    "queue-bytes": one("queueBytesMax", size("64k", "64g"), "256m", "Rows that may wait", true),
     "queue-age": one(
       "queueAgeMs",
       duration("1s", "720h"),

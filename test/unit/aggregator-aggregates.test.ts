@@ -54,7 +54,7 @@ test("bioyino's aggregation vectors", async () => {
     >;
     const actual: [string, number][] = [];
     const label = { interval: 0, revision: 0, timestampSec: 0, partial: false };
-    await flushInterval(interval, new Namer(rules, aggregates), label, ({ bytes }) =>
+    await flushInterval(interval, new Namer(rules, aggregates), label, async ({ bytes }) =>
       forEachRow(bytes, (name, value) => actual.push([name, value])),
     );
     const expected = (DIFFERENCES[row.snapshots!] ??

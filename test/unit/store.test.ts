@@ -32,7 +32,7 @@ async function newStore(some: Partial<StoreOptions> = {}) {
     { ...options, ...some },
     namer,
     counters,
-    ({ interval, bytes }) => {
+    async ({ interval, bytes }) => {
       const rows = flushed.get(interval) ?? new Map<string, number>();
       flushed.set(interval, rows);
       forEachRow(bytes, (name, number) => rows.set(name, number));
