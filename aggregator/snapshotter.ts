@@ -7,6 +7,7 @@ import { DROP_REASON_COUNT } from "../shared/kernel/reasons.ts";
 import type { ReceiveBatch } from "../shared/udp.ts";
 import { newFrame } from "../shared/wire.ts";
 import { type AggregatorKernel, FULL, loadAggregatorKernel, SNAPSHOT_BODY_BYTES_MAX } from "./kernel.ts";
+import { setBackIntervalsMax } from "./set-back.ts";
 
 /** Room beside the heap and the encoded snapshot: the index at its largest (256 MiB), slots and scratch. */
 const MEMORY_BESIDE_HEAP_BYTES = 272 << 20;
@@ -116,9 +117,15 @@ export class Snapshotter {
     while (this.#kernel.exports.consume(received, nowMs) === FULL) this.#send(this.#interval);
   }
 
-  /** Cuts a snapshot now, and goes on to the interval that nowMs lies in, never back to an earlier one. */
+  /**
+   * Cuts a snapshot now, and goes on to the interval that nowMs lies in; not back to an earlier one, unless the
+   * clock was set back so far that waiting for it makes no sense.
+   */
   cut(nowMs: number): void {
-    const next = Math.max(this.#interval, Math.floor(nowMs / this.#options.intervalMs));
+    const { intervalMs } = this.#options;
+    const wanted = Math.floor(nowMs / intervalMs);
+    const isSetBack = wanted < this.#interval - setBackIntervalsMax(intervalMs);
+    const next = isSetBack ? wanted : Math.max(this.#interval, wanted);
     this.#send(next);
     this.#interval = next;
     this.#nextCutMs = this.#cutAfter(nowMs);

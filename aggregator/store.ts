@@ -9,6 +9,7 @@ import type { STORE_COUNTERS, StoreCounter } from "./counters.ts";
 import { type EmitRows, type FlushLabel, flushInterval } from "./flush.ts";
 import { Interval, type IntervalOptions } from "./interval.ts";
 import type { Namer } from "./naming.ts";
+import { setBackIntervalsMax } from "./set-back.ts";
 
 /** Intervals that may be open at a time; more are only needed when an origin stands still for long. */
 const OPEN_INTERVALS_MAX = 8;
@@ -27,6 +28,8 @@ export interface FlushReport extends FlushLabel {
 
 export class Store {
   readonly #options: StoreOptions;
+  /** By how many intervals an origin may go back before it counts as a new start. */
+  readonly #setBackMax: number;
   readonly #namer: Namer;
   readonly #counters: Counters<StoreCounter>;
   readonly #emit: EmitRows;
@@ -37,7 +40,10 @@ export class Store {
   /** Levels of all gauges as of the last flush. */
   readonly #bases: Interval;
   #nextFlush: number;
-  #isFlushing = false;
+  /** Index of the interval that is being flushed. */
+  #flushing: number | undefined;
+  /** Orders gauge levels of different flushes, whatever the clock does. */
+  #flushCount = 0;
 
   private constructor(
     options: StoreOptions,
@@ -48,6 +54,7 @@ export class Store {
     firstInterval: number,
   ) {
     this.#options = options;
+    this.#setBackMax = setBackIntervalsMax(options.intervalMs);
     this.#namer = namer;
     this.#counters = counters;
     this.#emit = emit;
@@ -75,7 +82,7 @@ export class Store {
 
   /** Whether something was received that has not been flushed. */
   get isEmpty(): boolean {
-    return this.#open.size === 0 && !this.#isFlushing;
+    return this.#open.size === 0 && this.#flushing === undefined;
   }
 
   /**
@@ -100,7 +107,10 @@ export class Store {
     }
     if (frame.length > FRAME_HEADER_BYTES) await this.#merge(frame, label);
     const known = this.#origins.get(label.origin);
-    if (known !== undefined) this.#origins.set(label.origin, Math.max(known, label.lowestOpen));
+    if (known === undefined) return;
+    const isSetBack = label.lowestOpen < known - this.#setBackMax;
+    this.#origins.set(label.origin, isSetBack ? label.lowestOpen : Math.max(known, label.lowestOpen));
+    if (isSetBack) this.#nextFlush = Math.min(this.#nextFlush, label.lowestOpen);
   }
 
   async #merge(frame: Uint8Array, label: SnapshotLabel): Promise<void> {
@@ -124,8 +134,7 @@ export class Store {
 
   /** Returns the open interval k, opened where need be; undefined when it is too late for it. */
   async #intervalFor(index: number): Promise<Interval | undefined> {
-    const isPast = this.#isFlushing ? index <= this.#nextFlush : index < this.#nextFlush;
-    if (isPast) return undefined;
+    if (index < this.#nextFlush || index === this.#flushing) return undefined;
     const open = this.#open.get(index);
     if (open !== undefined) return open;
     if (this.#open.size >= OPEN_INTERVALS_MAX) return undefined;
@@ -138,7 +147,12 @@ export class Store {
   /** Flushes all intervals that every origin has closed. Returns what was flushed. One call at a time. */
   async flushClosed(): Promise<FlushReport[]> {
     const closedBelow = Math.min(...this.#origins.values());
-    return this.#flushBelow(closedBelow, closedBelow);
+    const furthest = Math.max(...this.#origins.values());
+    const reports: FlushReport[] = [];
+    // Intervals of a clock that was ahead until it was set back: nobody sends for them any more.
+    const stranded = [...this.#open.keys()].filter((index) => index > furthest + this.#setBackMax);
+    for (const index of stranded) reports.push(await this.#flush(index, index));
+    return [...reports, ...(await this.#flushBelow(closedBelow, closedBelow))];
   }
 
   /** Flushes everything that is left; intervals from openFrom on are marked partial. */
@@ -153,21 +167,15 @@ export class Store {
       // After a long sleep or a step of the clock, the empty stretch is passed over at once.
       const next = Math.min(end - 1, ...this.#open.keys());
       if (next - this.#nextFlush > OPEN_INTERVALS_MAX) this.#nextFlush = next;
-      this.#isFlushing = true;
-      try {
-        reports.push(await this.#flushNext(openFrom));
-      } finally {
-        this.#isFlushing = false;
-      }
+      reports.push(await this.#flush(this.#nextFlush, openFrom));
       this.#nextFlush += 1;
-      this.#publish();
     }
     return reports;
   }
 
-  async #flushNext(openFrom: number): Promise<FlushReport> {
+  async #flush(index: number, openFrom: number): Promise<FlushReport> {
     const startedMs = performance.now();
-    const index = this.#nextFlush;
+    this.#flushing = index;
     const { intervalMs, roundTimestamp } = this.#options;
     const stampMs = (roundTimestamp === "down" ? index : index + 1) * intervalMs;
     const label: FlushLabel = {
@@ -181,10 +189,13 @@ export class Store {
     const { series, rows } = await flushInterval(interval, this.#namer, label, this.#emit);
     const lines = interval?.lines ?? 0;
     if (interval !== undefined) {
-      this.#keepBases(interval, index + 1);
+      this.#flushCount += 1;
+      this.#keepBases(interval, this.#flushCount);
       this.#open.delete(index);
       this.#spare.push(interval);
     }
+    this.#flushing = undefined;
+    this.#publish();
     const durationMs = performance.now() - startedMs;
     this.#counters.add("flushedIntervals", 1);
     this.#counters.add("flushedSeries", series);
