@@ -9,6 +9,7 @@ import { systemClock } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { Counters } from "../shared/counters.ts";
 import { OperatorError } from "../shared/errors.ts";
+import { EVERY_HOST, everyHostLiteral } from "../shared/every-host.ts";
 import { type HttpServer, startHttp } from "../shared/http.ts";
 import type { Log } from "../shared/log.ts";
 import { systemRandom } from "../shared/random.ts";
@@ -261,6 +262,7 @@ export class Aggregator {
 /** Turns a host name into an address literal. Throws OperatorError when there is none. */
 async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
   if (address.kind === "unixgram") return address;
+  if (address.host === EVERY_HOST) return { ...address, host: await everyHostLiteral() };
   try {
     return { ...address, host: (await lookup(address.host)).address };
   } catch (error) {

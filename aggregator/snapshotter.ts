@@ -118,8 +118,8 @@ export class Snapshotter {
   }
 
   /**
-   * Cuts a snapshot now, and goes on to the interval that nowMs lies in; not back to an earlier one, unless the
-   * clock was set back so far that waiting for it makes no sense.
+   * Cuts a snapshot now, and goes on to the interval that nowMs lies in; not back to an earlier one, unless
+   * the clock was set back so far that waiting for it makes no sense.
    */
   cut(nowMs: number): void {
     const { intervalMs } = this.#options;

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The relay's executable: command line, configuration, start, signals, exit code. */
 import { parseFlags, requireDestinations } from "../relay/flags.ts";
-import { startRelay } from "../relay/relay.ts";
+import { type RelayStartOptions, startRelay } from "../relay/relay.ts";
 import { loadConfig, printConfig, type SuiteConfig } from "../shared/config.ts";
 import { EXIT_CONFIG, EXIT_START, OperatorError } from "../shared/errors.ts";
 import { createLog, type Log } from "../shared/log.ts";
@@ -12,8 +12,8 @@ import { stopOnSignal } from "./signals.ts";
 const NO_DESTINATIONS = "relay.destinations is empty; name at least one HOST:PORT, here or as an argument";
 
 /** Runs a relay until a signal ends it. */
-async function run({ relay: config }: SuiteConfig, log: Log): Promise<void> {
-  const relay = await startRelay(config, log);
+async function run({ relay: config }: SuiteConfig, log: Log, options: RelayStartOptions): Promise<void> {
+  const relay = await startRelay(config, log, options);
   const stop = async (signal: NodeJS.Signals) => {
     log.info("relay.stopping", { signal });
     const isDrained = await relay.stop();
@@ -61,7 +61,7 @@ async function main(argv: readonly string[]): Promise<void> {
   requireDestinations(config.relay);
   const log = createLog(config.log, "statsrelay");
   for (const text of warnings) log.warn("config.warning", { text });
-  await run(config, log);
+  await run(config, log, command);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

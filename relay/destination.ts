@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { parseDestination } from "../shared/config-addresses.ts";
 import { OperatorError } from "../shared/errors.ts";
+import { EVERY_HOST, everyHostLiteral } from "../shared/every-host.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import type { ListenAddress, RemoteAddress } from "../shared/udp.ts";
 
@@ -28,6 +29,7 @@ export async function resolveDestination(text: string): Promise<RemoteAddress> {
 /** Finds the address literal of a listen address. Throws OperatorError naming it when there is none. */
 export async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
   if (address.kind !== "udp") return address;
+  if (address.host === EVERY_HOST) return { ...address, host: await everyHostLiteral() };
   return { ...address, host: await resolveHost(address.host, `listen ${describeAddress(address)}`) };
 }
 

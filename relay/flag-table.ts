@@ -58,7 +58,7 @@ function acts(
 
 /** In the order of the usage. */
 export const FLAGS: readonly Flag[] = [
-  acts("b bind", "string", "0.0.0.0", "address to listen on", "bind"),
+  acts("b bind", "string", "0.0.0.0", "address to listen on; 0.0.0.0 and * mean IPv6 too", "bind"),
   acts("p port", "integer", "9125", "UDP port to listen on", "port"),
   sets("prefix", "string", "relay", "prefix", "prefix of the relay's own metric"),
   sets("metrics-prefix", "string", "relay", "metrics-prefix", "put before every name, with a dot"),

@@ -5,6 +5,7 @@ import { listenAddress, parseDestination } from "../shared/config-addresses.ts";
 import { SECTIONS } from "../shared/config-options.ts";
 import { show } from "../shared/config-report.ts";
 import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
+import { EVERY_HOST } from "../shared/every-host.ts";
 import { FLAGS_BY_NAME, type Flag, relayUsage } from "./flag-table.ts";
 import { FLAG_KIND_WORDS, isFlagValue, readBoolean, readInteger } from "./flag-values.ts";
 
@@ -16,6 +17,11 @@ export interface RelayCommand {
   readonly overrides: readonly Override[];
   /** Sentences about flags that were taken and have no effect. */
   readonly warnings: readonly string[];
+  /**
+   * Whether nobody asked for management pages. Go statsrelay has none, so several relays on one machine must
+   * not need an address each.
+   */
+  readonly isManagementOptional: boolean;
 }
 
 /** A flag as given, its value checked against its kind. */
@@ -26,8 +32,13 @@ interface GivenFlag {
   readonly value: string;
 }
 
-const DEFAULT_HOST = "0.0.0.0";
 const DEFAULT_PORT = "9125";
+/** What Go means by 0.0.0.0: IPv6 as well. */
+const DEFAULT_HOST = EVERY_HOST;
+const GO_EVERY_HOST = "0.0.0.0";
+/** Receive buffers that the configuration takes. To Go, one that the system will not grant is no fault. */
+const BUFSIZE_MIN = 1024n;
+const BUFSIZE_MAX = 1n << 30n;
 
 /**
  * Reads a command line, without the names of node and script. A relay needs destinations, which may also
@@ -36,8 +47,9 @@ const DEFAULT_PORT = "9125";
  */
 export function parseFlags(argv: readonly string[]): RelayCommand {
   const { given, rest } = takeFlags(argv);
-  if (given === "help") return { action: "help", overrides: [], warnings: [] };
-  const overrides = [...optionOverrides(given), ...listenOverride(given)];
+  if (given === "help") return { action: "help", overrides: [], warnings: [], isManagementOptional: true };
+  const configFile = [...given.values()].find((one) => one.flag.effect.kind === "config")?.value;
+  const overrides = [...optionOverrides(given), ...listenOverride(given, configFile !== undefined)];
   const isSet = (kind: string): boolean =>
     [...given.values()].some((one) => one.flag.effect.kind === kind && isTrue(one));
   const action = isSet("version") ? "version" : isSet("print") ? "print" : isSet("check") ? "check" : "run";
@@ -45,8 +57,9 @@ export function parseFlags(argv: readonly string[]): RelayCommand {
   const warnings = [...given.values()].flatMap(({ flag: { effect }, written }) =>
     effect.kind === "nothing" ? [`${written} has no effect: ${effect.why}`] : [],
   );
-  const configFile = [...given.values()].find((one) => one.flag.effect.kind === "config")?.value;
-  return { action, overrides, warnings, ...(configFile === undefined ? {} : { configFile }) };
+  const isManagementOptional = configFile === undefined && !given.has(FLAGS_BY_NAME.get("management")!);
+  const command = { action, overrides, warnings, isManagementOptional } as const;
+  return configFile === undefined ? command : { ...command, configFile };
 }
 
 /** Throws OperatorError with exit code 1 when there is nowhere to send to. */
@@ -118,20 +131,29 @@ function optionOverrides(given: ReadonlyMap<Flag, GivenFlag>): Override[] {
 
 /** From Go's way of writing a value to that of the configuration. */
 function translate(flag: Flag, value: string): string {
-  if (flag.kind === "integer") return String(readInteger(value));
+  if (flag.kind === "integer") {
+    const number = readInteger(value)!;
+    if (!flag.names.includes("bufsize")) return String(number);
+    return String(number < BUFSIZE_MIN ? BUFSIZE_MIN : number > BUFSIZE_MAX ? BUFSIZE_MAX : number);
+  }
   return flag.names.includes("sendproto") ? value.toLowerCase() : value.trim();
 }
 
-/** -b and -p replace the listen addresses of the configuration, even if only one of them is given. */
-function listenOverride(given: ReadonlyMap<Flag, GivenFlag>): Override[] {
+/**
+ * -b and -p replace the listen addresses of the configuration, even if only one of them is given. Their
+ * defaults hold where there is no file.
+ */
+function listenOverride(given: ReadonlyMap<Flag, GivenFlag>, hasFile: boolean): Override[] {
   const bind = given.get(FLAGS_BY_NAME.get("b")!);
   const port = given.get(FLAGS_BY_NAME.get("p")!);
-  if (bind === undefined && port === undefined) return [];
+  if (bind === undefined && port === undefined && hasFile) return [];
   // Go listens everywhere when the address is empty.
-  const host = bind?.value.replace(/^\[(.*)\]$/, "$1") || DEFAULT_HOST;
+  const written = bind?.value.replace(/^\[(.*)\]$/, "$1") ?? "";
+  const host = written === "" || written === GO_EVERY_HOST ? DEFAULT_HOST : written;
   const number = port === undefined ? DEFAULT_PORT : String(readInteger(port.value));
   const url = `udp://${host.includes(":") ? `[${host}]` : host}:${number}`;
-  const origin = [bind, port].flatMap((one) => (one === undefined ? [] : [one.written])).join(" ");
+  const flags = [bind, port].flatMap((one) => (one === undefined ? [] : [one.written]));
+  const origin = flags.length === 0 ? "default" : flags.join(" ");
   const parsed = listenAddress.parse(url);
   if ("fault" in parsed) {
     throw usageFault(`${origin}: "${show(`${bind?.value ?? host}:${number}`)}" ${parsed.fault}`);

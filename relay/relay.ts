@@ -8,7 +8,7 @@
 import type { RelayConfig } from "../shared/config.ts";
 import { OperatorError } from "../shared/errors.ts";
 import type { HttpServer } from "../shared/http.ts";
-import type { Log } from "../shared/log.ts";
+import { type Log, rateLimited } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { CONTROL_DRAIN, chooseIo, type ListenAddress, type RemoteAddress } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
@@ -50,13 +50,23 @@ interface Thread {
   readonly counters: ThreadCounters;
 }
 
+/** What a start may do without. */
+export interface RelayStartOptions {
+  /** Go on without management pages where their address cannot be had. */
+  readonly isManagementOptional?: boolean;
+}
+
 /**
  * Starts a relay.
  * Throws OperatorError naming the destination, listen address or management address that does not work; no
  * thread is left running then.
  */
-export async function startRelay(config: RelayConfig, log: Log): Promise<Relay> {
-  const starter = new RelayStarter(config, log);
+export async function startRelay(
+  config: RelayConfig,
+  log: Log,
+  options: RelayStartOptions = {},
+): Promise<Relay> {
+  const starter = new RelayStarter(config, log, options);
   try {
     return await starter.start();
   } catch (error) {
@@ -68,6 +78,7 @@ export async function startRelay(config: RelayConfig, log: Log): Promise<Relay> 
 class RelayStarter {
   readonly #config: RelayConfig;
   readonly #log: Log;
+  readonly #options: RelayStartOptions;
   readonly #destinations: readonly string[];
   readonly #ring: readonly number[];
   readonly #control = new SharedArrayBuffer(4);
@@ -79,9 +90,10 @@ class RelayStarter {
   #stopping: Promise<boolean> | undefined;
   #threadsRunning = 0;
 
-  constructor(config: RelayConfig, log: Log) {
+  constructor(config: RelayConfig, log: Log, options: RelayStartOptions) {
     this.#config = config;
     this.#log = log;
+    this.#options = options;
     const { ring, destinations } = buildRing(config.destinations);
     this.#ring = ring;
     this.#destinations = destinations;
@@ -201,7 +213,12 @@ class RelayStarter {
       isReady: () => this.#readiness(),
       metrics: () => this.#metrics(),
     });
-    this.#http = await startHttp(management, routes, this.#log);
+    try {
+      this.#http = await startHttp(management, routes, rateLimited(this.#log));
+    } catch (error) {
+      if (this.#options.isManagementOptional !== true || !(error instanceof OperatorError)) throw error;
+      this.#log.warn("relay.no_management", { reason: error.message });
+    }
   }
 
   #readiness(): { ready: boolean; detail: object } {

@@ -1,6 +1,7 @@
 /** Kinds of configuration values that say where: hosts and ports, listen URLs, relay destinations. */
 import { isIPv4, isIPv6 } from "node:net";
 import type { Parsed, ValueType } from "./config-values.ts";
+import { EVERY_HOST } from "./every-host.ts";
 import { describeAddress } from "./sockaddr.ts";
 import type { ListenAddress } from "./udp.ts";
 
@@ -72,15 +73,18 @@ export const pageAddress: ValueType<HostPort | undefined> = {
   print: (value) => (value === undefined ? "" : printHostPort(value)),
 };
 
-/** Where datagrams come in, as a URL. */
+/** Where datagrams come in, as a URL. The host `*` means all interfaces; see every-host.ts. */
 export const listenAddress: ValueType<ListenAddress> = {
-  shape: "udp://HOST:PORT or unixgram:///PATH",
+  shape: "udp://HOST:PORT, where HOST may be *, or unixgram:///PATH",
   parse(text) {
     const [, scheme, rest = ""] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
     if (scheme === "unixgram") return parseSocketPath(rest);
     if (scheme === "udp") {
-      const address = parseHostPort(rest, 0);
-      return "fault" in address ? address : { value: { kind: "udp", ...address.value } };
+      const isEverywhere = rest.startsWith(`${EVERY_HOST}:`);
+      const address = parseHostPort(isEverywhere ? rest.replace(EVERY_HOST, "0.0.0.0") : rest, 0);
+      if ("fault" in address) return address;
+      const { host, port } = address.value;
+      return { value: { kind: "udp", host: isEverywhere ? EVERY_HOST : host, port } };
     }
     if (scheme !== undefined) {
       return { fault: `has the scheme "${scheme}"; this version listens on udp and unixgram` };

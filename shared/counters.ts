@@ -1,7 +1,15 @@
 /** Named numbers in shared memory: one thread writes each of them, others read them without asking. */
 
-/** Readings that are tried before one is taken that a writer may have changed half way. */
-const READS_MAX = 1000;
+/** Readings tried at once: a writer at work is done in less. */
+const EAGER_READS = 1000;
+/**
+ * Readings tried after a pause each: a writer that the system took the processor from gets it back
+ * meanwhile. Behind the last one the writer counts as dead, and what it left is taken.
+ */
+const PATIENT_READS = 50;
+const PAUSE_MS = 1;
+/** Nobody changes or wakes this word; waiting for it is only a pause. */
+const pauseWord = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * Names: a constant list; the order is the layout. The first 8 bytes of the memory are a sequence: odd
@@ -46,14 +54,29 @@ export class Counters<Name extends string> {
     Atomics.add(this.#sequence, 0, 1);
   }
 
-  /** Returns all numbers as they were at one moment. */
+  /**
+   * Returns all numbers as they were at one moment. Waits up to 50 ms for a writer that is in the middle of
+   * a group; after that the group may be half written.
+   */
   read(): Record<Name, number> {
-    let values = new Float64Array(this.#values);
-    for (let read = 0; read < READS_MAX; read++) {
-      const before = Atomics.load(this.#sequence, 0);
-      values = new Float64Array(this.#values);
-      if (before % 2 === 0 && Atomics.load(this.#sequence, 0) === before) break;
+    let values = this.#readWhole();
+    for (let read = 1; values === undefined && read < EAGER_READS; read++) values = this.#readWhole();
+    for (let read = 0; values === undefined && read < PATIENT_READS; read++) {
+      Atomics.wait(pauseWord, 0, 0, PAUSE_MS);
+      values = this.#readWhole();
     }
+    return this.#named(values ?? this.#values);
+  }
+
+  /** Returns undefined when a writer was at work meanwhile. */
+  #readWhole(): Float64Array | undefined {
+    const before = Atomics.load(this.#sequence, 0);
+    if (before % 2 !== 0) return undefined;
+    const values = new Float64Array(this.#values);
+    return Atomics.load(this.#sequence, 0) === before ? values : undefined;
+  }
+
+  #named(values: Float64Array): Record<Name, number> {
     return Object.fromEntries(this.#names.map((name, index) => [name, values[index]!])) as Record<
       Name,
       number

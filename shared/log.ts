@@ -36,11 +36,7 @@ export interface Log {
  *
  * daemon: the program's name, a field of every JSON line. output: takes whole lines; by default stderr.
  */
-export function createLog(
-  config: LogConfig,
-  daemon: string,
-  output: DestinationStream = destination({ fd: STDERR, sync: true }),
-): Log {
+export function createLog(config: LogConfig, daemon: string, output: DestinationStream = openStderr()): Log {
   const stream = config.format === "json" ? output : new TextStream(output);
   const logger = pino(
     {
@@ -52,6 +48,11 @@ export function createLog(
     stream,
   );
   return fromLevels((level, event, fields) => logger[level]({ event, ...plain(fields) }));
+}
+
+/** A log that cannot be written, such as one on a full disk, must not end a daemon whose work goes on. */
+function openStderr(): DestinationStream {
+  return destination({ fd: STDERR, sync: true }).on("error", () => {});
 }
 
 function fromLevels(write: (level: Level, event: string, fields: object) => void): Log {

@@ -178,8 +178,14 @@ export async function openSender(remote: RemoteAddress, options: SenderOptions):
   assertUdp(remote);
   const socket = newSocket(remote);
   const sender = new DgramSender(socket, options);
-  socket.connect(remote.port, remote.host);
-  await once(socket, "connect");
+  try {
+    socket.connect(remote.port, remote.host);
+    await once(socket, "connect");
+  } catch (error) {
+    socket.close();
+    const code = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new OperatorError(`destination ${describeAddress(remote)}: cannot connect a socket (${code})`);
+  }
   return sender;
 }
 

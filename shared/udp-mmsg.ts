@@ -36,6 +36,8 @@ const SO_SNDTIMEO = 21;
 const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
 const SO_MEMINFO = 55;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 /** Index of the drop counter in what SO_MEMINFO returns. */
 const MEMINFO_DROPS = 8;
 const MSG_DONTWAIT = 0x40;
@@ -45,8 +47,9 @@ const SOCKADDR_BYTES_MAX = 128;
 const SEND_TIMEOUT_MS = 100;
 const SEND_BUFFER_BYTES = 4 << 20;
 
-const { EINTR, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENETUNREACH, EHOSTUNREACH, EADDRINUSE, EACCES } =
-  koffi.os.errno as Record<string, number>;
+const { EINTR, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENETUNREACH, EHOSTUNREACH } = koffi.os
+  .errno as Record<string, number>;
+const { EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT } = koffi.os.errno as Record<string, number>;
 
 const libc = koffi.load(null);
 const socket = libc.func("int socket(int domain, int type, int protocol)");
@@ -103,19 +106,31 @@ function openSocket(family: number, what: string): number {
   return fd;
 }
 
+/** Opens a socket that an address can be bound to. `::` takes IPv4 too, whatever bindv6only says. */
+function openUnbound(address: ListenAddress): { fd: number; bytes: Buffer } {
+  const { family, bytes } = encodeAddress(address);
+  const fd = openSocket(family, `listen ${describeAddress(address)}`);
+  if (address.kind === "udp" && address.host === "::") {
+    assert(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, Buffer.alloc(4), 4) === 0, "an IPv6 socket takes IPv4");
+  }
+  return { fd, bytes };
+}
+
 function bindFault(address: ListenAddress, code: number): OperatorError {
-  const where = describeAddress(address);
-  if (code === EADDRINUSE) {
-    return new OperatorError(
-      `listen ${where}: the address is in use; stop what listens there or choose another`,
-    );
-  }
-  if (code === EACCES) {
-    return new OperatorError(
-      `listen ${where}: not permitted; take a port above 1023 or grant CAP_NET_BIND_SERVICE`,
-    );
-  }
-  return new OperatorError(`listen ${where}: cannot bind (${errnoName(code)})`);
+  const isPath = address.kind === "unixgram";
+  const reasons = new Map([
+    [EADDRINUSE, "the address is in use; stop what listens there or choose another"],
+    [
+      EACCES,
+      isPath
+        ? "not permitted; choose a folder that this user may write to"
+        : "not permitted; take a port above 1023 or grant CAP_NET_BIND_SERVICE",
+    ],
+    [EADDRNOTAVAIL, "this machine does not have the address; choose one that it has"],
+    [ENOENT, "the folder does not exist; make it or choose another"],
+  ]);
+  const reason = reasons.get(code) ?? `cannot bind (${errnoName(code)}); choose another address`;
+  return new OperatorError(`listen ${describeAddress(address)}: ${reason}`);
 }
 
 /**
@@ -136,8 +151,7 @@ function removeStaleSocket(address: ListenAddress): void {
  * With SO_REUSEPORT a port that another process shares binds as well, so it is asked for without it first.
  */
 function assertPortFree(address: ListenAddress): void {
-  const { family, bytes } = encodeAddress(address);
-  const fd = openSocket(family, describeAddress(address));
+  const { fd, bytes } = openUnbound(address);
   const code = bind(fd, bytes, bytes.length) === 0 ? 0 : koffi.errno();
   closeFd(fd);
   if (code !== 0) throw bindFault(address, code);
@@ -148,8 +162,7 @@ export function openReceiver(address: ListenAddress, options: ReceiverOptions): 
   removeStaleSocket(address);
   const isSharing = options.sharePort && address.kind === "udp";
   if (isSharing && options.isFirst && address.port !== 0) assertPortFree(address);
-  const { family, bytes } = encodeAddress(address);
-  const fd = openSocket(family, describeAddress(address));
+  const { fd, bytes } = openUnbound(address);
   if (isSharing) setInt(fd, SO_REUSEPORT, 1);
   if (!setInt(fd, SO_RCVBUFFORCE, options.receiveBufferBytes))
     setInt(fd, SO_RCVBUF, options.receiveBufferBytes);

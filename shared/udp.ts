@@ -8,7 +8,10 @@ import { OperatorError } from "./errors.ts";
 /** How datagrams are read and written. `auto` takes mmsg where it works. */
 export type Io = "auto" | "mmsg" | "dgram";
 
-/** Where datagrams come in: an address literal and port (0 = any free one), or the path of a unix socket. */
+/**
+ * Where datagrams come in: an address literal and port (0 = any free one), or the path of a unix socket. The
+ * literal `::` takes IPv4 as well.
+ */
 export type ListenAddress =
   | { readonly kind: "udp"; readonly host: string; readonly port: number }
   | { readonly kind: "unixgram"; readonly path: string };

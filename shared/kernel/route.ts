@@ -3,7 +3,8 @@
  * bucket. Names come again and again, so destinations of names seen lately are remembered under a 64-bit
  * hash that is several times cheaper than FNV-1a, which waits for a multiplication at each byte. A name
  * that is new, or was pushed out, is hashed the long way together with others. That two names meet in all
- * 64 bits is not to be expected in the lifetime of any installation.
+ * 64 bits is not to be expected in the lifetime of any installation, and as the multipliers are secret,
+ * nobody can make a name that meets another one.
  *
  *   memory of names   [ hash u64 | destination u32 | 0 ] x REMEMBERED, by the hash's lowest bits
  *   misses            [ start u32 | name bytes u32 | line u32 | 0 | hash u64 ]
@@ -27,12 +28,15 @@ let misses: usize = 0;
 let hashes: usize = 0;
 let destinations: usize = 0;
 let seed: u64 = 0;
+let firstMultiplier: u64 = 0;
+let secondMultiplier: u64 = 0;
 
 /** Reserves ring and tables. buckets: entries of the ring. hashSeed: any number that senders cannot know. */
 export function setupRoute(buckets: u32, hashSeed: u64): void {
   bucketCount = i32(buckets);
-  // Zero is the hash of an empty place.
-  seed = hashSeed | 1;
+  seed = hashSeed;
+  firstMultiplier = secretOdd(hashSeed, 1);
+  secondMultiplier = secretOdd(hashSeed, 2);
   ring = reserve(usize(buckets) * 4);
   memorized = reserve(usize(REMEMBERED) << MEMORY_SHIFT);
   misses = reserve(usize(LINES_MAX + 4) * MISS_BYTES);
@@ -55,13 +59,24 @@ export function lineDestination(line: i32): u32 {
   return load<u32>(destinations + usize(line) * 4);
 }
 
-/** Mixes in the manner of MurmurHash3 (Austin Appleby): each word on its own, then into the state. */
+/** Derives an odd number, the index-th of a seed. Source: SplitMix64 of Sebastiano Vigna (public domain). */
+function secretOdd(hashSeed: u64, index: u64): u64 {
+  let z = hashSeed + index * 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return (z ^ (z >> 31)) | 1;
+}
+
+/**
+ * Mixes in the manner of MurmurHash3 (Austin Appleby): each word on its own, then into the state. Its
+ * constant multipliers would let two words be chosen whose differences cancel out whatever the state is.
+ */
 function mixWord(state: u64, word: u64): u64 {
-  word = rotl<u64>(word * 0x87c37b91114253d5, 31) * 0x4cf5ad432745937f;
+  word = rotl<u64>(word * firstMultiplier, 31) * secondMultiplier;
   return rotl<u64>(state ^ word, 27) * 5 + 0x52dce729;
 }
 
-/** Hashes a name; may read up to 7 bytes behind it. Never 0. */
+/** Hashes a name; may read up to 7 bytes behind it. Never 0, which is the hash of an empty place. */
 function quickHash(name: usize, bytes: usize): u64 {
   let state = seed ^ (u64(bytes) * 0x9e3779b97f4a7c15);
   const end = name + bytes;

@@ -192,6 +192,34 @@ for (const io of kinds) {
   });
 }
 
+for (const io of kinds) {
+  test(`${io}: a receiver of :: takes IPv6 and IPv4`, async () => {
+    const receiver = await openReceiver(io, { kind: "udp", host: "::", port: 0 }, options);
+    assert.ok(receiver.address.kind === "udp");
+    for (const [type, host] of [
+      ["udp4", "127.0.0.1"],
+      ["udp6", "::1"],
+    ] as const) {
+      const client = createSocket(type);
+      const { port } = receiver.address;
+      await new Promise<void>((resolve) => client.send(host, port, host, () => resolve()));
+      client.close();
+    }
+    const texts = await receive(receiver, io, 2);
+    assert.deepEqual(texts.sort(), ["127.0.0.1", "::1"]);
+    receiver.close();
+  });
+
+  test(`${io}: a destination that no socket can be connected to is named`, async () => {
+    const remote = { kind: "udp", host: "255.255.255.255", port: 9 } as const;
+    const { memory } = await newBatch(io);
+    await assert.rejects(
+      openSender(io, remote, { memory, queueBytesMax: 0 }),
+      (error) => error instanceof OperatorError && error.message.includes("udp://255.255.255.255:9"),
+    );
+  });
+}
+
 test("dgram: a receiver stops although datagrams never cease", async () => {
   const receiver = await openReceiver("dgram", loopbacks[0]!, options);
   const { address } = receiver;
@@ -248,6 +276,8 @@ test("mmsg: unix datagram sockets", { skip: preferred !== "mmsg" && "no mmsg her
   writeFileSync(file, "keep me");
   await assert.rejects(async () => openReceiver("mmsg", { kind: "unixgram", path: file }, options), /in use/);
   assert.equal(readFileSync(file, "utf8"), "keep me");
+  const nowhere = { kind: "unixgram", path: join(folder, "none", "in.sock") } as const;
+  await assert.rejects(async () => openReceiver("mmsg", nowhere, options), /folder does not exist/);
   const orphan = await openReceiver("mmsg", address, options);
   rmSync(address.path);
   orphan.close();

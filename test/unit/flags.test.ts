@@ -12,11 +12,11 @@ function split(line: string): string[] {
   return line === "" ? [] : line.split(" ").map((argument) => argument.replaceAll("''", ""));
 }
 
-/** Overrides as `section.key=value,value (origin)`. */
+/** Overrides as `section.key=value,value (origin)`, but for the default listen address. */
 function overrides(line: string): string[] {
-  return parseFlags(split(line)).overrides.map(
-    ({ section, key, values, origin }) => `${section}.${key}=${values.join(",")} (${origin})`,
-  );
+  return parseFlags(split(line))
+    .overrides.filter(({ origin }) => origin !== "default")
+    .map(({ section, key, values, origin }) => `${section}.${key}=${values.join(",")} (${origin})`);
 }
 
 /** First line and exit code of what is thrown; the usage follows a fault of the flags and no other. */
@@ -40,10 +40,13 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-b ::1 -p 1", "relay.listen=udp://[::1]:1 (-b -p)"],
   ["-p 1 -b [::1]", "relay.listen=udp://[::1]:1 (-b -p)"],
   ["-b localhost", "relay.listen=udp://localhost:9125 (-b)"],
-  ["-b ''", "relay.listen=udp://0.0.0.0:9125 (-b)"],
-  ["-p 0x10", "relay.listen=udp://0.0.0.0:16 (-p)"],
-  ["-port=8_125", "relay.listen=udp://0.0.0.0:8125 (-port)"],
-  ["-p 1 -port 2", "relay.listen=udp://0.0.0.0:2 (-port)"],
+  ["-b ''", "relay.listen=udp://*:9125 (-b)"],
+  ["-b 0.0.0.0", "relay.listen=udp://*:9125 (-b)"],
+  ["-b * -p 1", "relay.listen=udp://*:1 (-b -p)"],
+  ["-b ::", "relay.listen=udp://[::]:9125 (-b)"],
+  ["-p 0x10", "relay.listen=udp://*:16 (-p)"],
+  ["-port=8_125", "relay.listen=udp://*:8125 (-port)"],
+  ["-p 1 -port 2", "relay.listen=udp://*:2 (-port)"],
   ["-prefix a.b", "relay.prefix=a.b (-prefix)"],
   ["-prefix=", "relay.prefix= (-prefix)"],
   ["-prefix ''", "relay.prefix= (-prefix)"],
@@ -53,6 +56,9 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-packetlen 010", "relay.packetlen=8 (-packetlen)"],
   ["-packetlen +1_400", "relay.packetlen=1400 (-packetlen)"],
   ["-bufsize 65536", "relay.receive-buffer=65536 (-bufsize)"],
+  ["-bufsize 0", "relay.receive-buffer=1024 (-bufsize)"],
+  ["-bufsize -1", "relay.receive-buffer=1024 (-bufsize)"],
+  ["-bufsize 2147483647", "relay.receive-buffer=1073741824 (-bufsize)"],
   ["-sendproto UDP", "relay.sendproto=udp (-sendproto)"],
   ["-sendproto Test", "relay.sendproto=test (-sendproto)"],
   ["-v", "log.level=debug (-v)"],
@@ -150,8 +156,8 @@ const BAD: readonly (readonly [line: string, fault: string])[] = [
   ["-p 1.5", `2: -p: "1.5" is no value for it; ${WHOLE}`],
   ["-p=", `2: -p: "" is no value for it; ${WHOLE}`],
   ["-p 9223372036854775808", `2: -p: "9223372036854775808" is no value for it; ${WHOLE}`],
-  ["-p 65536", '2: -p: "0.0.0.0:65536" has the port "65536"; choose within 0..65535'],
-  ["-p -1", '2: -p: "0.0.0.0:-1" has the port "-1"; choose within 0..65535'],
+  ["-p 65536", '2: -p: "*:65536" has the port "65536"; choose within 0..65535'],
+  ["-p -1", '2: -p: "*:-1" has the port "-1"; choose within 0..65535'],
   ["-b 1.2.3", '2: -b: "1.2.3:9125" has "1.2.3" for an IPv4 address; write four numbers 0..255'],
   ["-packetlen 65508", '2: -packetlen: "65508" is too large; choose within 0..65507'],
   ["-packetlen -1", '2: -packetlen: "-1" is no whole number; write digits without blanks, signs or units'],
@@ -201,6 +207,21 @@ test("what to do, and with which file", () => {
   for (const line of ["-h", "-help", "--h", "--help", "-h=x", "-v -h -x", "-p 1 --help a"]) {
     assert.equal(command(line), "help");
   }
+});
+
+test("without a file the relay listens on all interfaces, with one where the file says", () => {
+  const listen = (line: string): unknown[] =>
+    parseFlags(split(line)).overrides.flatMap(({ key, values }) => (key === "listen" ? values : []));
+  assert.deepEqual(listen("a:1"), ["udp://*:9125"]);
+  assert.deepEqual(listen("-c x.ini a:1"), []);
+  assert.deepEqual(listen("-c x.ini -p 1 a:1"), ["udp://*:1"]);
+  const { relay } = loadConfig(undefined, parseFlags(["a:1"]).overrides);
+  assert.deepEqual(relay.listen, [{ kind: "udp", host: "*", port: 9125 }]);
+});
+
+test("management pages that nobody asked for are optional", () => {
+  const isOptional = (line: string): boolean => parseFlags(split(line)).isManagementOptional;
+  assert.deepEqual(["a:1", "-c x.ini", "-management 127.0.0.1:1 a:1"].map(isOptional), [true, false, false]);
 });
 
 test("flags without effect are told", () => {

@@ -1,5 +1,7 @@
 /** The log: one line for an event, for machines or for people, and not too many of them. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { createLog, type Log, rateLimited } from "../../shared/log.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -105,4 +107,19 @@ test("a limited event gets one line a second, with the number of those left out"
     ["line.bad", 5],
     ["line.bad", undefined],
   ]);
+});
+
+test("a log on a full disk does not end the daemon", { skip: !existsSync("/dev/full") }, () => {
+  const url = new URL("../../shared/log.js", import.meta.url);
+  const script =
+    `import { createLog } from ${JSON.stringify(url)};` +
+    'const log = createLog({ level: "info", format: "json" }, "test");' +
+    'for (const event of ["a.b", "c.d"]) log.info(event);' +
+    "setImmediate(() => process.exit(7));";
+  const full = openSync("/dev/full", "w");
+  const { status } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "ignore", full],
+  });
+  closeSync(full);
+  assert.equal(status, 7);
 });

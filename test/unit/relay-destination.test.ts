@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { resolveDestination, resolveListen } from "../../relay/destination.ts";
 import { buildRing } from "../../relay/ring.ts";
 import { OperatorError } from "../../shared/errors.ts";
+import { everyHostLiteral } from "../../shared/every-host.ts";
 
 test("literals are kept, an empty host is this machine, the instance has no effect", async () => {
   const expected: [string, string, number][] = [
@@ -24,6 +25,19 @@ test("names become addresses, IPv4 ones where there are any", async () => {
   assert.deepEqual(await resolveListen(listen), { ...listen, host: "127.0.0.1" });
   const path = { kind: "unixgram", path: "/run/relay.sock" } as const;
   assert.deepEqual(await resolveListen(path), path);
+});
+
+test("all interfaces are IPv6 and IPv4, or IPv4 alone where IPv6 cannot be bound", async () => {
+  const asked: string[] = [];
+  const answer = (isBindable: boolean) => async (literal: string) => {
+    asked.push(literal);
+    return isBindable;
+  };
+  assert.equal(await everyHostLiteral(answer(true)), "::");
+  assert.equal(await everyHostLiteral(answer(false)), "0.0.0.0");
+  assert.deepEqual(asked, ["::", "::"]);
+  const address = await resolveListen({ kind: "udp", host: "*", port: 1 });
+  assert.deepEqual(address, { kind: "udp", host: await everyHostLiteral(), port: 1 });
 });
 
 test("what cannot be found is named", async () => {

@@ -58,6 +58,49 @@ function canLeadLine(name: Buffer): boolean {
   return !name.includes("\n") && !name.includes(":") && ![0, 13].includes(name[0] ?? 58);
 }
 
+/** Destinations of lines with these names, each in a batch of its own. */
+async function destinationsOf(names: readonly Buffer[], debug: boolean): Promise<number[]> {
+  const packer = await loadRing(64, debug);
+  const log = new PacketLog(packer);
+  return names.map((name) => {
+    fillSlots(packer, [Buffer.concat([name, Buffer.from(":1|c")])]);
+    log.consume(1);
+    packer.exports.flush();
+    log.take();
+    return log.packets.at(-1)!.destination;
+  });
+}
+
+const WORD_MAX = 2n ** 64n - 1n;
+const PUBLIC_MULTIPLIERS = [0x87c37b91114253d5n, 0x4cf5ad432745937fn] as const;
+
+function rotateLeft(word: bigint, bits: bigint): bigint {
+  return ((word << bits) | (word >> (64n - bits))) & WORD_MAX;
+}
+
+/** Inverse of an odd number among words, by Newton's method. */
+function inverse(odd: bigint): bigint {
+  let result = odd;
+  for (let step = 0; step < 6; step++) result = (result * (2n - odd * result)) & WORD_MAX;
+  return BigInt.asUintN(64, result);
+}
+
+/**
+ * Makes another name of 16 bytes that MurmurHash3 with its own multipliers cannot tell from the given one,
+ * whatever its seed: the difference of the first words ends up in the highest bit, where that of the second
+ * words takes it away.
+ */
+function collideWithPublicMultipliers(name: Buffer): Buffer {
+  const [first, second] = PUBLIC_MULTIPLIERS;
+  const mix = (word: bigint) => (rotateLeft((word * first) & WORD_MAX, 31n) * second) & WORD_MAX;
+  const unmix = (word: bigint) =>
+    (rotateLeft((word * inverse(second)) & WORD_MAX, 33n) * inverse(first)) & WORD_MAX;
+  const impostor = Buffer.alloc(16);
+  impostor.writeBigUInt64LE(unmix(mix(name.readBigUInt64LE(0)) ^ (1n << 36n)), 0);
+  impostor.writeBigUInt64LE(unmix(mix(name.readBigUInt64LE(8)) ^ (1n << 63n)), 8);
+  return impostor;
+}
+
 for (const debug of [false, true]) {
   const build = debug ? "debug" : "release";
 
@@ -95,6 +138,20 @@ for (const debug of [false, true]) {
         assert.equal(bucketOf.get(line), bucket, `${line} on ${bucketCount} buckets`);
       }
     }
+  });
+
+  test(`no name can be made to take the place of another one (${build})`, async () => {
+    let tried = 0;
+    for (let number = 0; number < 20; number++) {
+      const name = Buffer.from(`app.requests.${String(number).padStart(3, "0")}`);
+      const impostor = collideWithPublicMultipliers(name);
+      if (!canLeadLine(impostor)) continue;
+      tried++;
+      const alone = await destinationsOf([name], debug);
+      const after = await destinationsOf([impostor, name], debug);
+      assert.equal(after[1], alone[0], name.toString());
+    }
+    assert.ok(tried > 10);
   });
 
   for (const one of packing) {
