@@ -11,7 +11,7 @@ import { Counters } from "../shared/counters.ts";
 import { OperatorError } from "../shared/errors.ts";
 import { EVERY_HOST, everyHostLiteral } from "../shared/every-host.ts";
 import { type HttpServer, startHttp } from "../shared/http.ts";
-import type { Log } from "../shared/log.ts";
+import { type Log, rateLimited } from "../shared/log.ts";
 import { systemRandom } from "../shared/random.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { CONTROL_DRAIN, chooseIo, type ListenAddress } from "../shared/udp.ts";
@@ -219,7 +219,7 @@ export class Aggregator {
       totals: () => this.totals(),
       stats: () => this.#ownStats.reading,
     });
-    this.#http = await startHttp(management, routes, this.#log);
+    this.#http = await startHttp(management, routes, rateLimited(this.#log));
   }
 
   #startStats(): void {

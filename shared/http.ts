@@ -17,6 +17,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_TIMEOUT_MS = 5_000;
 /** How often the two timeouts above are looked at; node's own default of 30 s would make them 35 s. */
 const TIMEOUT_CHECK_MS = 1_000;
+/** A connection without traffic is dropped after this long, in milliseconds. */
+const SOCKET_TIMEOUT_MS = 15_000;
 const CONNECTIONS_MAX = 256;
 /** How long close() lets requests under way finish. */
 const CLOSE_GRACE_MS = 1_000;
@@ -101,6 +103,8 @@ export async function startHttp(
     (incoming, outgoing) => void answer(incoming, outgoing, routes, log),
   );
   server.maxConnections = CONNECTIONS_MAX;
+  // A client that asks and never reads would hold its place for ever.
+  server.setTimeout(SOCKET_TIMEOUT_MS);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => reject(listenFault(error, listen)));
     server.listen({ host: listen.host, port: listen.port }, resolve);
