@@ -6,6 +6,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
+import { bindFault } from "./bind-fault.ts";
 import { OperatorError } from "./errors.ts";
 import {
   HEADER_BYTES,
@@ -57,10 +58,7 @@ export async function openReceiver(address: ListenAddress, options: ReceiverOpti
     socket.bind(address.port, address.host);
     await once(socket, "listening");
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    const advice =
-      code === "EADDRINUSE" ? "stop what listens there or choose another address" : "choose another";
-    throw new OperatorError(`listen ${describeAddress(address)}: cannot bind (${code}); ${advice}`);
+    throw bindFault(address, (error as NodeJS.ErrnoException).code ?? String(error));
   }
   try {
     socket.setRecvBufferSize(options.receiveBufferBytes);

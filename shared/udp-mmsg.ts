@@ -5,6 +5,7 @@
  */
 import { lstatSync, rmSync } from "node:fs";
 import koffi from "koffi";
+import { bindFault } from "./bind-fault.ts";
 import { assert, OperatorError } from "./errors.ts";
 import { HEADER_BYTES, HEADER_LINES, HEADER_PAYLOAD_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
 import { describeAddress, encodeAddress } from "./sockaddr.ts";
@@ -49,7 +50,6 @@ const SEND_BUFFER_BYTES = 4 << 20;
 
 const { EINTR, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENETUNREACH, EHOSTUNREACH } = koffi.os
   .errno as Record<string, number>;
-const { EADDRINUSE, EADDRNOTAVAIL, EACCES, ENOENT } = koffi.os.errno as Record<string, number>;
 
 const libc = koffi.load(null);
 const socket = libc.func("int socket(int domain, int type, int protocol)");
@@ -116,23 +116,6 @@ function openUnbound(address: ListenAddress): { fd: number; bytes: Buffer } {
   return { fd, bytes };
 }
 
-function bindFault(address: ListenAddress, code: number): OperatorError {
-  const isPath = address.kind === "unixgram";
-  const reasons = new Map([
-    [EADDRINUSE, "the address is in use; stop what listens there or choose another"],
-    [
-      EACCES,
-      isPath
-        ? "not permitted; choose a folder that this user may write to"
-        : "not permitted; take a port above 1023 or grant CAP_NET_BIND_SERVICE",
-    ],
-    [EADDRNOTAVAIL, "this machine does not have the address; choose one that it has"],
-    [ENOENT, "the folder does not exist; make it or choose another"],
-  ]);
-  const reason = reasons.get(code) ?? `cannot bind (${errnoName(code)}); choose another address`;
-  return new OperatorError(`listen ${describeAddress(address)}: ${reason}`);
-}
-
 /**
  * Removes a socket file that nobody listens on any more. A living one is left, so that bind refuses it, and
  * so is any other file: to connect to one is refused as well.
@@ -154,7 +137,7 @@ function assertPortFree(address: ListenAddress): void {
   const { fd, bytes } = openUnbound(address);
   const code = bind(fd, bytes, bytes.length) === 0 ? 0 : koffi.errno();
   closeFd(fd);
-  if (code !== 0) throw bindFault(address, code);
+  if (code !== 0) throw bindFault(address, errnoName(code));
 }
 
 /** See udp.ts. */
@@ -170,7 +153,7 @@ export function openReceiver(address: ListenAddress, options: ReceiverOptions): 
   if (bind(fd, bytes, bytes.length) !== 0) {
     const code = koffi.errno();
     closeFd(fd);
-    throw bindFault(address, code);
+    throw bindFault(address, errnoName(code));
   }
   return new MmsgReceiver(fd, boundAddress(fd, address));
 }
