@@ -16,22 +16,14 @@ import {
 import { reportFailure, reportReady } from "../shared/worker.ts";
 import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
 import { publishIntake } from "./intake-counters.ts";
-import { Snapshotter } from "./snapshotter.ts";
+import { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
 
-export interface ReceiverData {
+export interface ReceiverData extends Omit<SnapshotterOptions, "memoryBase"> {
   readonly io: "mmsg" | "dgram";
   readonly listen: ListenAddress;
   readonly receiveBufferBytes: number;
   readonly sharePort: boolean;
   readonly isFirst: boolean;
-  readonly node: bigint;
-  readonly incarnation: bigint;
-  readonly origin: number;
-  readonly intervalMs: number;
-  readonly snapshotIntervalMs: number;
-  readonly seriesMax: number;
-  readonly nameBytesMax: number;
-  readonly tagsBytesMax: number;
   /** Bytes of snapshots that may wait for the store. */
   readonly backlogBytesMax: number;
   /** CONTROL_RUN or CONTROL_DRAIN, in shared memory. */

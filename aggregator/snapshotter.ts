@@ -111,8 +111,8 @@ export class Snapshotter {
   consume(received: number, nowMs: number): void {
     // The boundary comes first: a receiver that waits wakes at once, so what it brings is of the new
     // interval. A clock that was set back must not hold snapshots up until it has caught up.
-    if (nowMs >= this.#nextCutMs || nowMs < this.#nextCutMs - this.#options.snapshotIntervalMs)
-      this.cut(nowMs);
+    const isSetBack = nowMs < this.#nextCutMs - this.#options.snapshotIntervalMs;
+    if (nowMs >= this.#nextCutMs || isSetBack) this.cut(nowMs);
     if (received === 0) return;
     while (this.#kernel.exports.consume(received, nowMs) === FULL) this.#send(this.#interval);
   }
@@ -169,9 +169,9 @@ export class Snapshotter {
       return;
     }
     this.counts.lostLines += lines;
-    // The store must still learn that the interval is closed; an empty frame is small enough to be let
+    // The store must still learn which intervals are closed; an empty frame is small enough to be let
     // through.
-    if (lowestOpen > this.#interval) {
+    if (lowestOpen !== this.#interval) {
       this.#post(newFrame(this.#label(lowestOpen, 0, 0), 0));
       this.#sequence += 1;
     }

@@ -1,7 +1,7 @@
 /**
  * Feeds datagrams to an intake and reads its snapshots with a decoder that shares nothing with the kernel.
  */
-import { Snapshotter, type SnapshotterOptions } from "../../aggregator/snapshotter.ts";
+import { type PostSnapshot, Snapshotter, type SnapshotterOptions } from "../../aggregator/snapshotter.ts";
 import { DROP_REASONS } from "../../shared/drop-reasons.ts";
 import { HEADER_BYTES, HEADER_PAYLOAD_BYTES, SLOT_BYTES, SLOT_COUNT } from "../../shared/kernel/layout.ts";
 
@@ -111,7 +111,11 @@ export interface TestIntake {
 /** Start of an interval, for tests that do not care which. */
 export const TEST_NOW_MS = 1_700_000_000_000;
 
-export async function newIntake(options: Partial<SnapshotterOptions> = {}): Promise<TestIntake> {
+/** post: takes the frames in the place of the intake's own list. */
+export async function newIntake(
+  options: Partial<SnapshotterOptions> = {},
+  post?: PostSnapshot,
+): Promise<TestIntake> {
   const frames: Uint8Array<ArrayBuffer>[] = [];
   const snapshotter = await Snapshotter.create(
     {
@@ -127,7 +131,7 @@ export async function newIntake(options: Partial<SnapshotterOptions> = {}): Prom
       ...options,
     },
     TEST_NOW_MS,
-    (frame) => frames.push(frame) > 0,
+    post ?? ((frame) => frames.push(frame) > 0),
   );
   const send = (datagrams: readonly Uint8Array[], nowMs = TEST_NOW_MS) => {
     for (let first = 0; first < datagrams.length; first += SLOT_COUNT) {

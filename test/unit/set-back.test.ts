@@ -7,6 +7,7 @@ import { forEachRow } from "../../aggregator/row.ts";
 import { Store } from "../../aggregator/store.ts";
 import { Counters } from "../../shared/counters.ts";
 import { parseAggregate } from "../../shared/metric.ts";
+import { readLabel } from "../../shared/wire.ts";
 import { newIntake, TEST_NOW_MS, type TestIntake } from "../support/snapshots.ts";
 
 const INTERVAL_MS = 10_000;
@@ -87,4 +88,26 @@ test("a clock that goes back a little is waited for", async () => {
   await step(b, TEST_NOW_MS + 30_000);
   assert.deepEqual(points, [[(TEST_NOW_MS + 30_000) / 1000, "n", 7]]);
   assert.equal(counters.get("lateLines"), 0);
+});
+
+test("a snapshot that found no room still tells which intervals are closed, also by a clock set back", async () => {
+  const frames: Uint8Array[] = [];
+  const intake = await newIntake({ intervalMs: INTERVAL_MS }, (frame) => {
+    const hasRoom = frame.length <= 1024;
+    if (hasRoom) frames.push(frame);
+    return hasRoom;
+  });
+  const { snapshotter } = intake;
+  const name = "n".repeat(500);
+  const lines = [Buffer.from(`${name}a:1|c\n${name}b:1|c\n${name}c:1|c`)];
+  intake.send(lines, TEST_NOW_MS + DAY_MS);
+  snapshotter.cut(TEST_NOW_MS);
+  intake.send(lines, TEST_NOW_MS);
+  snapshotter.cut(TEST_NOW_MS + INTERVAL_MS);
+  assert.equal(snapshotter.counts.lostLines, 6);
+  const now = TEST_NOW_MS / INTERVAL_MS;
+  assert.deepEqual(
+    frames.map((frame) => readLabel(frame)!.lowestOpen),
+    [(TEST_NOW_MS + DAY_MS) / INTERVAL_MS, now, now + 1],
+  );
 });
