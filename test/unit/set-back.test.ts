@@ -90,7 +90,7 @@ test("a clock that goes back a little is waited for", async () => {
   assert.equal(counters.get("lateLines"), 0);
 });
 
-test("a snapshot that found no room still tells which intervals are closed, also by a clock set back", async () => {
+test("a snapshot that found no room still tells which intervals are closed", async () => {
   const frames: Uint8Array[] = [];
   const intake = await newIntake({ intervalMs: INTERVAL_MS }, (frame) => {
     const hasRoom = frame.length <= 1024;
