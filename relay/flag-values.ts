@@ -76,6 +76,12 @@ export function readDurationMs(text: string): number | undefined {
   return sumNs < 2 ** 63 ? ((sign === "-" ? -1 : 1) * sumNs) / 1e6 : undefined;
 }
 
+/** Reads a number with or without decimals, perhaps infinite; undefined for none and for NaN. */
+export function readDecimal(text: string): number | undefined {
+  if (!isDecimal(text) || /nan/i.test(text)) return undefined;
+  return /inf/i.test(text) ? Number.POSITIVE_INFINITY * (text.startsWith("-") ? -1 : 1) : Number(text);
+}
+
 function isDecimal(text: string): boolean {
   return /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf|infinity|nan)$/i.test(text);
 }

@@ -5,9 +5,7 @@ import type { ListenAddress } from "./udp.ts";
 
 /** code: name of the system's error, such as EADDRINUSE. */
 export function bindFault(address: ListenAddress, code: string): OperatorError {
-  return new OperatorError(
-    `listen ${describeAddress(address)}: ${reasonOf(code, address.kind === "unixgram")}`,
-  );
+  return new OperatorError(`listen ${describeAddress(address)}: ${reasonOf(code, "path" in address)}`);
 }
 
 function reasonOf(code: string, isPath: boolean): string {

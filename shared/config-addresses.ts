@@ -12,24 +12,46 @@ export interface HostPort {
 }
 
 /** A relay destination, taken apart. */
-export interface Destination {
+export type Destination = HostDestination | PathDestination;
+
+/** A destination at a port. */
+export interface HostDestination {
+  readonly kind: "host";
+  /** Undefined when the text has no scheme: `sendproto` decides then. */
+  readonly protocol: "udp" | "tcp" | "tls" | undefined;
   /** Address literal without brackets, or a name yet to be resolved. */
   readonly host: string;
   /** 1..65535, or a service name yet to be resolved. */
   readonly port: number | string;
   /** Makes equal addresses distinct and has no other meaning; empty for none. */
   readonly instance: string;
+  /** Buckets of the ring that it gets, 1..WEIGHT_MAX. */
+  readonly weight: number;
 }
 
+/** A unix datagram socket as destination. */
+export interface PathDestination {
+  readonly kind: "path";
+  readonly protocol: "unixgram";
+  readonly path: string;
+  /** Always empty: a path has no instance. */
+  readonly instance: string;
+  /** Buckets of the ring that it gets, 1..WEIGHT_MAX. */
+  readonly weight: number;
+}
+
+/** Buckets of a ring that one destination can have. */
+export const WEIGHT_MAX = 1000;
 const PORT_MAX = 65_535;
 /** sun_path of Linux has 108 bytes, the closing zero included. */
 const UNIX_PATH_BYTES_MAX = 107;
 const HOST_NAME = /^(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/;
 const SERVICE_NAME = /^[A-Za-z0-9][A-Za-z0-9_+.-]{0,31}$/;
+const URL_PARTS = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s;
 const DESTINATION_REMEDY = "write HOST:PORT or HOST:PORT:INSTANCE, with an IPv6 address in brackets";
 
 /** Writes an address for people and for parseHostPort: an IPv6 literal gets its brackets. */
-export function printHostPort({ host, port }: HostPort): string {
+export function printHostPort({ host, port }: { host: string; port: number | string }): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
@@ -73,19 +95,34 @@ export const pageAddress: ValueType<HostPort | undefined> = {
   print: (value) => (value === undefined ? "" : printHostPort(value)),
 };
 
-/** Where datagrams come in, as a URL. The host `*` means all interfaces; see every-host.ts. */
+type DatagramAddress = Extract<ListenAddress, { readonly kind: "udp" | "unixgram" }>;
+
+/** Where datagrams and streams of lines come in, as a URL. The host `*` means all interfaces. */
 export const listenAddress: ValueType<ListenAddress> = {
+  shape: "udp:// or tcp://HOST:PORT, where HOST may be *, unixgram:// or unix:///PATH",
+  parse(text) {
+    const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
+    if (scheme === "unixgram" || scheme === "unix") return parseSocketPath(scheme, rest);
+    if (scheme === "udp" || scheme === "tcp") return parseListenPort(scheme, rest);
+    if (scheme !== undefined) {
+      return { fault: `has the scheme "${scheme}"; choose one of udp, tcp, unixgram, unix` };
+    }
+    return "fault" in parseHostPort(text, 0)
+      ? {
+          fault: "is no listen URL; write udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH or unix:///PATH",
+        }
+      : { fault: `has no scheme; write udp://${text}` };
+  },
+  print: describeAddress,
+};
+
+/** The same for datagrams alone. */
+export const datagramAddress: ValueType<DatagramAddress> = {
   shape: "udp://HOST:PORT, where HOST may be *, or unixgram:///PATH",
   parse(text) {
-    const [, scheme, rest = ""] = /^([A-Za-z][A-Za-z0-9+.-]*):\/\/(.*)$/s.exec(text) ?? [];
-    if (scheme === "unixgram") return parseSocketPath(rest);
-    if (scheme === "udp") {
-      const isEverywhere = rest.startsWith(`${EVERY_HOST}:`);
-      const address = parseHostPort(isEverywhere ? rest.replace(EVERY_HOST, "0.0.0.0") : rest, 0);
-      if ("fault" in address) return address;
-      const { host, port } = address.value;
-      return { value: { kind: "udp", host: isEverywhere ? EVERY_HOST : host, port } };
-    }
+    const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
+    if (scheme === "unixgram") return parseSocketPath(scheme, rest);
+    if (scheme === "udp") return parseListenPort(scheme, rest);
     if (scheme !== undefined) {
       return { fault: `has the scheme "${scheme}"; this version listens on udp and unixgram` };
     }
@@ -96,21 +133,66 @@ export const listenAddress: ValueType<ListenAddress> = {
   print: describeAddress,
 };
 
-function parseSocketPath(path: string): Parsed<ListenAddress> {
-  if (!path.startsWith("/")) return { fault: "needs an absolute path; write unixgram:///PATH" };
+function parseListenPort<Kind extends "udp" | "tcp">(
+  kind: Kind,
+  text: string,
+): Parsed<{ readonly kind: Kind; readonly host: string; readonly port: number }> {
+  const isEverywhere = text.startsWith(`${EVERY_HOST}:`);
+  const address = parseHostPort(isEverywhere ? text.replace(EVERY_HOST, "0.0.0.0") : text, 0);
+  if ("fault" in address) return address;
+  const { host, port } = address.value;
+  return { value: { kind, host: isEverywhere ? EVERY_HOST : host, port } };
+}
+
+function parseSocketPath<Kind extends "unixgram" | "unix">(
+  kind: Kind,
+  path: string,
+): Parsed<{ readonly kind: Kind; readonly path: string }> {
+  if (!path.startsWith("/")) return { fault: `needs an absolute path; write ${kind}:///PATH` };
   // The list syntax would take such a path for two.
   if (/[\s,\p{C}]/u.test(path)) return { fault: "has a blank or comma in its path; choose another path" };
   if (Buffer.byteLength(path) > UNIX_PATH_BYTES_MAX) {
     return { fault: `has a path of more than ${UNIX_PATH_BYTES_MAX} bytes; choose a shorter one` };
   }
-  return { value: { kind: "unixgram", path } };
+  return { value: { kind, path } };
 }
 
 /**
- * Takes a relay destination apart: HOST:PORT[:INSTANCE] or [v6]:PORT[:INSTANCE]. An empty host is this
- * machine, as in Go statsrelay.
+ * Takes the weight off a destination: `a:1*3` is the entry `a:1` with weight 3. Without one the weight is 1.
+ * The weight is not checked here; parseDestination does that.
+ */
+export function stripWeight(text: string): { readonly entry: string; readonly weight: number } {
+  const [, entry, digits] = /^(.*)\*(\d+)$/s.exec(text) ?? [];
+  return entry === undefined ? { entry: text, weight: 1 } : { entry, weight: Number(digits) };
+}
+
+/**
+ * Takes a relay destination apart: [SCHEME://]HOST:PORT[:INSTANCE][*WEIGHT], where HOST is [v6] for IPv6, or
+ * unixgram:///PATH[*WEIGHT]. An empty host is this machine, as in Go statsrelay.
  */
 export function parseDestination(text: string): Parsed<Destination> {
+  const { entry, weight } = stripWeight(text);
+  if (!(weight >= 1 && weight <= WEIGHT_MAX)) {
+    return { fault: `has the weight "${weight}"; choose within 1..${WEIGHT_MAX}` };
+  }
+  const [, scheme, rest = ""] = URL_PARTS.exec(entry) ?? [];
+  if (scheme === "unixgram") {
+    const socket = parseSocketPath(scheme, rest);
+    if ("fault" in socket) return socket;
+    const { path } = socket.value;
+    return { value: { kind: "path", protocol: "unixgram", path, instance: "", weight } };
+  }
+  if (scheme === undefined) return parseHostDestination(entry, undefined, weight);
+  if (scheme === "udp" || scheme === "tcp" || scheme === "tls")
+    return parseHostDestination(rest, scheme, weight);
+  return { fault: `has the scheme "${scheme}"; choose one of udp, tcp, tls, unixgram` };
+}
+
+function parseHostDestination(
+  text: string,
+  protocol: HostDestination["protocol"],
+  weight: number,
+): Parsed<Destination> {
   const bracketed = /^\[([^\]]*)\]:(.*)$/s.exec(text);
   const parts = bracketed === null ? text.split(":") : [bracketed[1]!, ...bracketed[2]!.split(":")];
   if (isIPv6(text)) return { fault: `is an IPv6 address alone; ${DESTINATION_REMEDY}` };
@@ -121,18 +203,19 @@ export function parseDestination(text: string): Parsed<Destination> {
   const host = isLocal ? { value: "127.0.0.1" } : parseHost(literal, bracketed !== null);
   if ("fault" in host) return host;
   if (/[\s,\p{C}]/u.test(instance)) return { fault: "has a blank or comma in its instance; remove it" };
+  const common = { kind: "host", protocol, host: host.value, instance, weight } as const;
   if (/^\d+$/.test(port)) {
     const number = Number(port);
-    if (number >= 1 && number <= PORT_MAX) return { value: { host: host.value, port: number, instance } };
+    if (number >= 1 && number <= PORT_MAX) return { value: { ...common, port: number } };
   } else if (SERVICE_NAME.test(port)) {
-    return { value: { host: host.value, port, instance } };
+    return { value: { ...common, port } };
   }
   return { fault: `has the port "${port}"; choose within 1..${PORT_MAX}, or a service name` };
 }
 
 /** A destination that is checked and kept as written, because the ring hashes what it was given. */
 export const destination: ValueType<string> = {
-  shape: "HOST:PORT[:INSTANCE]",
+  shape: "[udp://|tcp://|tls://]HOST:PORT[:INSTANCE][*WEIGHT], or unixgram:///PATH[*WEIGHT]",
   parse(text) {
     const parsed = parseDestination(text);
     return "fault" in parsed ? parsed : { value: text };

@@ -5,9 +5,14 @@
  */
 import { parse } from "ini";
 import { nearest } from "./config-nearest.ts";
-import { SECTIONS } from "./config-options.ts";
+import { optionsOf, SECTIONS } from "./config-options.ts";
+import { MAIN_RING, ROUTE_PLACEHOLDER, ROUTES_MAX, routeNameOf } from "./config-relay.ts";
 import { type ConfigFault, FAULTS_MAX, show } from "./config-report.ts";
+import { listRule } from "./config-rows.ts";
 import { UNPRINTABLE } from "./config-values.ts";
+
+/** More keys than this in one line of a report help nobody. */
+const SHOWN_KEYS_MAX = 30;
 
 /** A key and a value as a line gives them. Of a list there may be several, one for each line. */
 export interface Setting {
@@ -23,6 +28,8 @@ export interface Setting {
 export interface IniScan {
   readonly settings: readonly Setting[];
   readonly faults: readonly ConfigFault[];
+  /** Line of each section's header, in the order of the file. */
+  readonly sections: ReadonlyMap<string, number>;
 }
 
 /** Reads INI text. Never throws: every fault of every line is in the result, up to FAULTS_MAX. */
@@ -33,14 +40,12 @@ export function scanIni(text: string): IniScan {
   for (const [index, line] of lines.entries()) {
     if (scanner.faults.length === FAULTS_MAX) {
       const what = "there are too many faults; what follows was not read";
-      return {
-        settings: scanner.settings(),
-        faults: [...scanner.faults, { place: { line: index + 1 }, what }],
-      };
+      scanner.faults.push({ place: { line: index + 1 }, what });
+      break;
     }
     scanner.take(line.trim(), index + 1);
   }
-  return { settings: scanner.settings(), faults: scanner.faults };
+  return { settings: scanner.settings(), faults: scanner.faults, sections: scanner.sections };
 }
 
 /** A key that was taken, before its value is read. */
@@ -49,6 +54,10 @@ interface Taken {
   readonly key: string;
   readonly line: number;
   readonly isBracketed: boolean;
+  /** Name of the section among the lines for `ini`; it has no dots, which would nest sections. */
+  readonly place: string;
+  /** The value of an option whose items are taken as they stand. */
+  readonly whole?: string;
 }
 
 class Scanner {
@@ -56,8 +65,7 @@ class Scanner {
   /** Lines for `ini`. */
   readonly #kept: string[] = [];
   readonly #taken: Taken[] = [];
-  /** Line of each section's header. */
-  readonly #sectionLines = new Map<string, number>();
+  readonly sections = new Map<string, number>();
   /** First use of each `section.key`. */
   readonly #firstUses = new Map<string, Taken>();
   /** A known section, "unknown" after a header that is not, or undefined before the first header. */
@@ -83,17 +91,13 @@ class Scanner {
       return `${show(text)}: is no section header; write [NAME] and nothing else on the line`;
     }
     const name = inner.trim();
-    if (!SECTIONS.has(name)) {
-      const close = nearest(name, SECTIONS.keys());
-      const known = [...SECTIONS.keys()].join(", ");
-      const remedy = close === undefined ? `choose from ${known}` : `did you mean [${close}]?`;
-      return `[${show(name)}]: is an unknown section; ${remedy}`;
-    }
+    if (optionsOf(name) === undefined) return `[${show(name)}]: ${unknownSection(name)}`;
     this.#section = { name };
-    this.#kept.push(`[${name}]`);
-    const before = this.#sectionLines.get(name);
+    const before = this.sections.get(name);
     if (before !== undefined) return `[${name}]: is there already, in line ${before}; put its keys together`;
-    this.#sectionLines.set(name, line);
+    this.sections.set(name, line);
+    const routes = [...this.sections.keys()].filter((known) => routeNameOf(known) !== undefined);
+    if (routes.length > ROUTES_MAX) return `[${name}]: is one route too many; have at most ${ROUTES_MAX}`;
     return undefined;
   }
 
@@ -110,22 +114,28 @@ class Scanner {
     const section = this.#section.name;
     const isBracketed = written.endsWith("[]");
     const key = isBracketed ? written.slice(0, -2) : written;
-    const option = SECTIONS.get(section)?.get(key);
+    const option = optionsOf(section)!.get(key);
     const full = `${section}.${shown}`;
     if (option === undefined) return `${full}: ${unknownKey(section, key, equals < 0)}`;
     if (equals < 0) return `${full}: has no value; write ${written} = VALUE`;
-    if (isBracketed && option.kind !== "list") return `${full}: is no list; write ${key} = VALUE`;
-    const problem = quotingFault(raw);
+    const rule = listRule(option);
+    if (isBracketed && rule === undefined) return `${full}: is no list; write ${key} = VALUE`;
+    const isRaw = rule?.isRaw === true;
+    const problem = quotingFault(raw, isRaw);
     if (problem !== undefined) return `${full}: ${problem}`;
+    if (isRaw && !isBracketed && /[\s,]/.test(raw)) {
+      return `${full}: has blanks or commas, which do not part these items; write ${key}[] = ITEM for each`;
+    }
     const first = this.#firstUses.get(`${section}.${key}`);
     if (first !== undefined && !(isBracketed && first.isBracketed)) {
-      const remedy = option.kind === "list" ? `write ${key}[] in both, or one list` : "keep one of them";
+      const remedy = rule !== undefined ? `write ${key}[] in both, or one list` : "keep one of them";
       return `${full}: is set already, in line ${first.line}; ${remedy}`;
     }
-    const taken = { section, key, line, isBracketed };
+    const place = `section${[...this.sections.keys()].indexOf(section)}`;
+    const taken = { section, key, line, isBracketed, place, ...(isRaw ? { whole: unquote(raw) } : {}) };
     this.#firstUses.set(`${section}.${key}`, first ?? taken);
     this.#taken.push(taken);
-    this.#kept.push(`${written} = ${raw}`);
+    if (!isRaw) this.#kept.push(`[${place}]`, `${written} = ${raw}`);
     return undefined;
   }
 
@@ -133,9 +143,9 @@ class Scanner {
   settings(): Setting[] {
     const tree: unknown = parse(this.#kept.join("\n"));
     const uses = new Map<string, number>();
-    return this.#taken.map(({ section, key, line, isBracketed }) => {
-      // `ini` nests `[naming.timer]`: tree.naming.timer.
-      const value = [...section.split("."), key].reduce(member, tree);
+    return this.#taken.map(({ section, key, line, isBracketed, place, whole }) => {
+      if (whole !== undefined) return { section, key, line, value: whole };
+      const value = member(member(tree, place), key);
       if (!isBracketed) return { section, key, line, value: String(value) };
       const index = uses.get(`${section}.${key}`) ?? 0;
       uses.set(`${section}.${key}`, index + 1);
@@ -149,6 +159,18 @@ function member(tree: unknown, name: string): unknown {
   return (tree as Record<string, unknown>)[name];
 }
 
+function unknownSection(name: string): string {
+  if (/^routes?(?:\W|$)/i.test(name)) {
+    const what =
+      name === `route.${MAIN_RING}` ? "is how the ring of [relay] is called" : "is no name of a route";
+    return `${what}; write [${ROUTE_PLACEHOLDER}], with up to 32 letters, digits, _ and - for NAME`;
+  }
+  const known = [...SECTIONS.keys()].flatMap((one) => (one === "relay" ? [one, ROUTE_PLACEHOLDER] : [one]));
+  const close = nearest(name, known);
+  const remedy = close === undefined ? `choose from ${known.join(", ")}` : `did you mean [${close}]?`;
+  return `is an unknown section; ${remedy}`;
+}
+
 function beforeSections(key: string): string {
   if (SECTIONS.has(key)) return `is a section; write [${key}] on a line of its own`;
   const owners = [...SECTIONS].filter(([, options]) => options.has(key.replace(/\[\]$/, "")));
@@ -158,16 +180,17 @@ function beforeSections(key: string): string {
 
 function unknownKey(section: string, key: string, isLone: boolean): string {
   if (isLone && key.includes(" ")) return "is neither a key nor a comment; begin comments with #";
-  const options = SECTIONS.get(section)!;
+  const options = optionsOf(section)!;
   const close = nearest(key, options.keys());
   if (close !== undefined) return `is an unknown key; did you mean ${close}?`;
   const owner = [...SECTIONS].find(([, others]) => others.has(key))?.[0];
   if (owner !== undefined) return `is an unknown key; it belongs into [${owner}]`;
+  if (options.size > SHOWN_KEYS_MAX) return `is an unknown key; config/suite.ini has all of [${section}]`;
   return `is an unknown key; choose from ${[...options.keys()].join(", ")}`;
 }
 
-/** Says what `ini` would misread in a value, or undefined. */
-function quotingFault(raw: string): string | undefined {
+/** Says what `ini` would misread in a value, or undefined. isRaw: a backslash hides nothing. */
+function quotingFault(raw: string, isRaw: boolean): string | undefined {
   if (raw.startsWith("'")) return "has single quotes, which do not quote here; use double quotes";
   if (raw.startsWith('"')) {
     return isQuoted(raw)
@@ -180,9 +203,14 @@ function quotingFault(raw: string): string | undefined {
       return `has ${char} in it; put the value in double quotes, or a comment on a line of its own`;
     }
     // `ini` takes the character behind a backslash as it is.
-    if (char === "\\") index++;
+    if (char === "\\" && !isRaw) index++;
   }
   return undefined;
+}
+
+/** raw: a value that quotingFault has found well quoted, or not quoted. */
+function unquote(raw: string): string {
+  return raw.startsWith('"') ? String(JSON.parse(raw)) : raw;
 }
 
 function isQuoted(raw: string): boolean {

@@ -3,118 +3,31 @@
  * Defaults, validation, --help, --print-config and the type of the configuration are all derived from it. A
  * new option is one row here and one line in config/suite.ini.
  */
-import { destination, listenAddress, pageAddress, remoteAddress } from "./config-addresses.ts";
+import { datagramAddress, pageAddress, remoteAddress } from "./config-addresses.ts";
+import { RELAY, ROUTE, routeNameOf } from "./config-relay.ts";
 import {
-  aggregate,
-  choice,
-  count,
-  decimal,
-  duration,
-  size,
-  type TextRule,
-  text,
-  type ValueType,
-} from "./config-values.ts";
+  ADDRESSES,
+  ADDRESSES_OR_NONE,
+  inherit,
+  many,
+  type Option,
+  one,
+  type Section,
+  type SectionValues,
+  WORDS,
+  WORDS_OR_NONE,
+} from "./config-rows.ts";
+import { aggregate, choice, count, decimal, duration, size, type TextRule, text } from "./config-values.ts";
 import { DEFAULT_AGGREGATES, type MetricType } from "./metric.ts";
 
-/** What every option has. */
-interface OptionRow<Property extends string> {
-  /** Name in the typed configuration: camelCase, unit last. */
-  readonly property: Property;
-  /** One line for --help. */
-  readonly doc: string;
-  /** Whether a running daemon could take a new value without closing a socket or dropping what it holds. */
-  readonly isReloadable: boolean;
-}
-
-/** An option with one value. */
-export interface ScalarOption<Value, Property extends string = string> extends OptionRow<Property> {
-  readonly kind: "scalar";
-  readonly type: ValueType<Value>;
-  readonly default: string;
-}
-
-/** An option that is taken from the same key of another section where it is not set. */
-export interface InheritedOption<Value, Property extends string = string> extends OptionRow<Property> {
-  readonly kind: "inherited";
-  readonly type: ValueType<Value>;
-  readonly from: "naming.default";
-}
-
-/** An option with any number of values, in order. */
-export interface ListOption<Value, Property extends string = string> extends OptionRow<Property> {
-  readonly kind: "list";
-  readonly type: ValueType<Value>;
-  /** The items, with blanks between them. */
-  readonly default: string;
-  readonly rule: ListRule;
-}
-
-/** What a list may look like. */
-export interface ListRule {
-  /** How an empty list is written: by nothing, by the word `none`, or not at all. */
-  readonly empty: "blank" | "none" | "refused";
-  /** Whether an item that comes again is left out, with a warning. */
-  readonly isUnique: boolean;
-  /** Whether --print-config writes it on one line, as suits short words. */
-  readonly isInline: boolean;
-}
-
-export type Option = ScalarOption<unknown> | InheritedOption<unknown> | ListOption<unknown>;
-export type Section = Readonly<Record<string, Option>>;
-
-/** Values of a section by property. */
-export type SectionValues<Rows> = {
-  readonly [Key in keyof Rows as Rows[Key] extends OptionRow<infer Name> ? Name : never]: OptionValue<
-    Rows[Key]
-  >;
-};
-type OptionValue<Row> =
-  Row extends ListOption<infer Value>
-    ? readonly Value[]
-    : Row extends ScalarOption<infer Value> | InheritedOption<infer Value>
-      ? Value
-      : never;
-
-/** One value. fallback: the default, as INI text. */
-function one<Value, const Property extends string>(
-  property: Property,
-  type: ValueType<Value>,
-  fallback: string,
-  doc: string,
-  isReloadable = false,
-): ScalarOption<Value, Property> {
-  return { kind: "scalar", property, type, default: fallback, doc, isReloadable };
-}
-
-/** Many values. fallback: the default items, with blanks between them. */
-function many<Value, const Property extends string>(
-  property: Property,
-  type: ValueType<Value>,
-  fallback: string,
-  doc: string,
-  rule: ListRule,
-  isReloadable = false,
-): ListOption<Value, Property> {
-  return { kind: "list", property, type, default: fallback, doc, rule, isReloadable };
-}
-
-const ADDRESSES: ListRule = { empty: "refused", isUnique: false, isInline: false };
-const ADDRESSES_OR_NONE: ListRule = { ...ADDRESSES, empty: "blank" };
-const WORDS: ListRule = { empty: "refused", isUnique: true, isInline: true };
-const WORDS_OR_NONE: ListRule = { ...WORDS, empty: "none" };
-
 const trimDots = (prefix: string): string => prefix.replace(/\.+$/, "");
-const LINE_PART: TextRule = { forbidden: /[\s:|]/, forbiddenWords: "blanks, colons and bars" };
 const NAME_PART: TextRule = { forbidden: /[\s;]/, forbiddenWords: "blanks and semicolons" };
 const TAG_KEY: TextRule = {
   forbidden: /[\s;=]/,
   forbiddenWords: "blanks, semicolons and equal signs",
   isRequired: true,
 };
-const TAG_LIST: TextRule = { forbidden: /\|/, forbiddenWords: "bars" };
 const IO = choice(["auto", "mmsg", "dgram"]);
-const NO_TCP_YET = new Map([["tcp", "is not supported: this version sends UDP only; write udp"]]);
 
 const NAMING = {
   destination: one(
@@ -131,19 +44,11 @@ const NAMING = {
 /** Values of a naming section. */
 export type NamingValues = SectionValues<typeof NAMING>;
 
-function inherit<Value, const Property extends string>({
-  property,
-  type,
-  doc,
-}: ScalarOption<Value, Property>): InheritedOption<Value, Property> {
-  return { kind: "inherited", property, type, from: "naming.default", doc, isReloadable: true };
-}
-
 /** The sections of the metric types take field by field what they do not say from [naming.default]. */
 const NAMING_OF_TYPE = {
-  destination: inherit(NAMING.destination),
-  prefix: inherit(NAMING.prefix),
-  tag: inherit(NAMING.tag),
+  destination: inherit(NAMING.destination, "naming.default"),
+  prefix: inherit(NAMING.prefix, "naming.default"),
+  tag: inherit(NAMING.tag, "naming.default"),
 };
 
 function aggregates<const Type extends MetricType>(type: Type) {
@@ -163,41 +68,9 @@ export const OPTIONS = {
     ),
     format: one("format", choice(["json", "text"]), "json", "json for machines, text for people", true),
   },
-  relay: {
-    listen: many("listen", listenAddress, "udp://0.0.0.0:9125", "Where datagrams come in", ADDRESSES),
-    threads: one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
-    io: one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
-    prefix: one("prefix", text("prefix", LINE_PART), "statsrelay", "Prefix of the relay's own metric"),
-    destinations: many(
-      "destinations",
-      destination,
-      "",
-      "Where lines go; the order is the ring",
-      ADDRESSES_OR_NONE,
-      true,
-    ),
-    hash: one("hash", choice(["fnv1a-jump"]), "fnv1a-jump", "How a name chooses its destination"),
-    packetlen: one("packetlen", count(0, 65_507), "1400", "Bytes up to which lines are packed together"),
-    "flush-interval": one("flushIntervalMs", duration("10ms", "1m"), "1s", "Longest wait of a line"),
-    "metrics-prefix": one(
-      "metricsPrefix",
-      text("prefix", LINE_PART),
-      "",
-      "Put before every name, with a dot",
-    ),
-    "metrics-tags": one("metricsTags", text("tag list", TAG_LIST), "", "Tags added to every line"),
-    sendproto: one("sendproto", choice(["udp", "test"], NO_TCP_YET), "udp", "test discards all"),
-    management: one("management", pageAddress, "127.0.0.1:9126", "Address of the management pages"),
-    "receive-buffer": one("receiveBufferBytes", size("1k", "1g"), "16m", "Receive buffer of each socket"),
-    "drain-timeout": one(
-      "drainTimeoutMs",
-      duration("0", "5m"),
-      "5s",
-      "Longest wait for the last lines at exit",
-    ),
-  },
+  relay: RELAY,
   aggregator: {
-    listen: many("listen", listenAddress, "udp://0.0.0.0:8125", "Where datagrams come in", ADDRESSES),
+    listen: many("listen", datagramAddress, "udp://0.0.0.0:8125", "Where datagrams come in", ADDRESSES),
     threads: one("threads", count(1, 64), "1", "Receiver threads for each listen address"),
     io: one("io", IO, "auto", "How datagrams are moved; auto takes mmsg where it works"),
     interval: one("intervalMs", duration("100ms", "1h"), "30s", "Span of time that one flush covers"),
@@ -295,3 +168,10 @@ export type SectionName = keyof typeof OPTIONS;
 export const SECTIONS: ReadonlyMap<string, ReadonlyMap<string, Option>> = new Map(
   Object.entries(OPTIONS).map(([name, rows]) => [name, new Map(Object.entries<Option>(rows))]),
 );
+
+const ROUTE_OPTIONS: ReadonlyMap<string, Option> = new Map(Object.entries<Option>(ROUTE));
+
+/** Returns the options of a section, those of routes included; undefined when there is no such section. */
+export function optionsOf(section: string): ReadonlyMap<string, Option> | undefined {
+  return SECTIONS.get(section) ?? (routeNameOf(section) === undefined ? undefined : ROUTE_OPTIONS);
+}

@@ -1,13 +1,16 @@
 /** Texts from file and flags to the values of the option table. */
-import {
-  type ListOption,
-  OPTIONS,
-  type Option,
-  SECTIONS,
-  type SectionName,
-  type SectionValues,
-} from "./config-options.ts";
+import { OPTIONS, optionsOf, type SectionName } from "./config-options.ts";
+import { ROUTE } from "./config-relay.ts";
 import { type ConfigFault, type Place, show } from "./config-report.ts";
+import {
+  defaultOf,
+  type InheritedListOption,
+  type ListOption,
+  listRule,
+  type Option,
+  parentOf,
+  type SectionValues,
+} from "./config-rows.ts";
 import type { Parsed } from "./config-values.ts";
 import { assert } from "./errors.ts";
 
@@ -38,17 +41,20 @@ export class ConfigReader {
     this.#warn = warn;
   }
 
-  /** Adds a value to a key; the values of a list are split at blanks and commas. */
+  /** Adds a value to a key; the values of a list are split at blanks and commas, unless they are raw. */
   add(section: string, key: string, text: string, place: Place): void {
-    const isList = optionOf(section, key).kind === "list";
-    const texts = isList ? text.split(/[\s,]+/).filter((item) => item !== "") : [text];
-    this.#append(section, key, texts, place);
+    const rule = listRule(optionOf(section, key));
+    const texts = rule === undefined ? [text] : rule.isRaw === true ? [text] : text.split(/[\s,]+/);
+    const items = rule === undefined ? texts : texts.filter((item) => item !== "");
+    this.#append(section, key, items, place);
   }
 
   /** Sets a key to these values and forgets what it had. They are not split. */
   replace(section: string, key: string, texts: readonly string[], place: Place): void {
-    const isList = optionOf(section, key).kind === "list";
-    assert(isList || texts.length === 1, `one value for ${section}.${key}`);
+    assert(
+      listRule(optionOf(section, key)) !== undefined || texts.length === 1,
+      `one value for ${section}.${key}`,
+    );
     this.#settings.delete(`${section}.${key}`);
     this.#append(section, key, texts, place);
   }
@@ -61,10 +67,35 @@ export class ConfigReader {
 
   /** Returns a section's values: as set, or their defaults where they are not set or faulty. */
   section<Name extends SectionName>(name: Name): SectionValues<(typeof OPTIONS)[Name]> {
-    const rows = Object.entries<Option>(OPTIONS[name]);
-    const values = rows.map(([key, option]) => [option.property, this.#value(name, key)] as const);
     // The rows that gave the type are the rows that the values were read with.
-    return Object.fromEntries(values) as SectionValues<(typeof OPTIONS)[Name]>;
+    return this.#section(name, OPTIONS[name]) as SectionValues<(typeof OPTIONS)[Name]>;
+  }
+
+  /** Does the same for the section [route.NAME]. */
+  route(name: string): SectionValues<typeof ROUTE> {
+    return this.#section(`route.${name}`, ROUTE) as SectionValues<typeof ROUTE>;
+  }
+
+  #section(name: string, rows: Readonly<Record<string, Option>>): object {
+    const values = Object.entries(rows).map(
+      ([key, { property }]) => [property, this.#value(name, key)] as const,
+    );
+    return Object.fromEntries(values);
+  }
+
+  /** Whether file or flags say something about a key. path: `section.key`. */
+  isSet(path: string): boolean {
+    return this.#settings.has(path);
+  }
+
+  /** Whether what was said about a key that was read is no value for it. */
+  isFaulty(path: string): boolean {
+    return this.#values.has(path) && this.#values.get(path) === undefined;
+  }
+
+  /** Passes on a sentence about something that works and is probably not meant. */
+  warn(text: string): void {
+    this.#warn(text);
   }
 
   /**
@@ -73,7 +104,7 @@ export class ConfigReader {
    * `section.key`, each with what is wrong from its point of view.
    */
   faultBetween(keys: ReadonlyMap<string, string>): void {
-    for (const key of keys.keys()) if (this.#values.has(key) && this.#values.get(key) === undefined) return;
+    if ([...keys.keys()].some((key) => this.isFaulty(key))) return;
     for (const [key, what] of keys) {
       const setting = this.#settings.get(key);
       if (setting === undefined) continue;
@@ -88,25 +119,30 @@ export class ConfigReader {
     const path = `${section}.${key}`;
     if (!this.#values.has(path)) this.#values.set(path, this.#read(section, key));
     const read = this.#values.get(path);
-    return read === undefined ? defaultValue(optionOf(section, key)) : read.value;
+    return read === undefined ? this.#fallback(section, key) : read.value;
+  }
+
+  /** The value that an option has when nothing sets it. */
+  #fallback(section: string, key: string): unknown {
+    const option = optionOf(section, key);
+    const parent = parentOf(option);
+    return parent === undefined ? defaultValue(option) : this.#value(parent, key);
   }
 
   /** Returns undefined when what was set is faulty. */
   #read(section: string, key: string): { readonly value: unknown } | undefined {
     const option = optionOf(section, key);
     const setting = this.#settings.get(`${section}.${key}`);
-    if (setting === undefined) {
-      return { value: option.kind === "inherited" ? this.#value(option.from, key) : defaultValue(option) };
-    }
+    if (setting === undefined) return { value: this.#fallback(section, key) };
     const path = `${section}.${key}`;
-    if (option.kind === "list") return this.#readList(path, option, setting);
+    if ("rule" in option) return this.#readList(path, option, setting);
     const [given] = setting.items;
     return this.#parse(path, option, given!);
   }
 
   #readList(
     path: string,
-    option: ListOption<unknown>,
+    option: ListOption<unknown> | InheritedListOption<unknown>,
     { items, place }: Setting,
   ): { value: unknown } | undefined {
     const { empty, isUnique } = option.rule;
@@ -126,7 +162,7 @@ export class ConfigReader {
     return { value: isUnique ? this.#withoutRepeats(path, option, values) : values };
   }
 
-  #withoutRepeats(path: string, option: ListOption<unknown>, values: readonly unknown[]): unknown[] {
+  #withoutRepeats(path: string, option: Option, values: readonly unknown[]): unknown[] {
     const unique = new Map<string, unknown>();
     for (const value of values) {
       const text = option.type.print(value);
@@ -146,24 +182,23 @@ export class ConfigReader {
 
 /** A flag is known by its name, a line by the key in it. */
 function describe(path: string, text: string, what: string, place: Place): string {
-  if ("flag" in place) return `"${show(text)}" ${what}`;
+  if (!("line" in place)) return `"${show(text)}" ${what}`;
   return text === "" ? `${path}: ${what}` : `${path} = ${show(text)}: ${what}`;
 }
 
 function optionOf(section: string, key: string): Option {
-  const option = SECTIONS.get(section)?.get(key);
+  const option = optionsOf(section)?.get(key);
   assert(option !== undefined, `no option ${section}.${key}`);
   return option;
 }
 
-/** The value that an option has when nothing sets it, and no other section is asked. */
 function defaultValue(option: Option): unknown {
-  if (option.kind === "inherited") return undefined;
   const read = (text: string): unknown => {
     const parsed = option.type.parse(text);
     assert("value" in parsed, `bad default ${text} of ${option.property}`);
     return parsed.value;
   };
-  if (option.kind === "scalar") return read(option.default);
-  return option.default === "" ? [] : option.default.split(" ").map(read);
+  const written = defaultOf(option);
+  if (listRule(option) === undefined) return read(written);
+  return written === "" ? [] : written.split(" ").map(read);
 }

@@ -1,8 +1,11 @@
 /** Faults of a configuration, gathered into the one report that the operator gets. */
 import { EXIT_CONFIG, EXIT_USAGE, OperatorError } from "./errors.ts";
 
-/** Where something was said: a line of the file, counted from 1, or a flag such as `--threads`. */
-export type Place = { readonly line: number } | { readonly flag: string };
+/**
+ * Where something was said: a line of the file, counted from 1, a flag such as `--threads`, or an environment
+ * variable.
+ */
+export type Place = { readonly line: number } | { readonly flag: string } | { readonly variable: string };
 
 /** One fault. what: `relay.threads = 0: is too small; choose within 1..64`. */
 export interface ConfigFault {
@@ -30,14 +33,18 @@ export function show(text: string): string {
 export function throwFaults(faults: readonly ConfigFault[], fileName: string | undefined): void {
   if (faults.length === 0) return;
   const ofFlags = faults.filter(isOfFlag);
-  const ofFile = faults.filter((fault) => !isOfFlag(fault)).sort((a, b) => lineOf(a) - lineOf(b));
+  const ofVariables = faults.filter(({ place }) => place !== undefined && "variable" in place);
+  const ofFile = faults
+    .filter((fault) => !isOfFlag(fault) && !ofVariables.includes(fault))
+    .sort((a, b) => lineOf(a) - lineOf(b));
   const about = [
     ...(ofFile.length > 0 ? [fileName ?? "configuration"] : []),
+    ...(ofVariables.length > 0 ? ["environment"] : []),
     ...(ofFlags.length > 0 ? ["command line"] : []),
   ].join(" and ");
-  const lines = [...ofFile, ...ofFlags].map((fault) => `  ${placeOf(fault)}${fault.what}`);
+  const lines = [...ofFile, ...ofVariables, ...ofFlags].map((fault) => `  ${placeOf(fault)}${fault.what}`);
   const message = `${about}: ${faults.length} fault${faults.length > 1 ? "s" : ""}\n${lines.join("\n")}`;
-  throw new OperatorError(message, ofFile.length > 0 ? EXIT_CONFIG : EXIT_USAGE);
+  throw new OperatorError(message, ofFlags.length < faults.length ? EXIT_CONFIG : EXIT_USAGE);
 }
 
 function isOfFlag({ place }: ConfigFault): boolean {
@@ -50,5 +57,6 @@ function lineOf({ place }: ConfigFault): number {
 
 function placeOf({ place }: ConfigFault): string {
   if (place === undefined) return "";
-  return "line" in place ? `line ${place.line}: ` : `${place.flag}: `;
+  if ("line" in place) return `line ${place.line}: `;
+  return `${"flag" in place ? place.flag : place.variable}: `;
 }

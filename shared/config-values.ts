@@ -10,6 +10,8 @@ export type Parsed<Value> = { readonly value: Value } | { readonly fault: string
 export interface ValueType<Value> {
   /** What may be written, in a few words for --help: `10ms..1m`. */
   readonly shape: string;
+  /** Least and greatest value of a number, in its unit. */
+  readonly bounds?: readonly [least: number, most: number];
   /** Reads a text without blanks around it. */
   parse(text: string): Parsed<Value>;
   print(value: Value): string;
@@ -67,6 +69,7 @@ export function duration(least: string, most: string, isZeroFine = false): Value
   const remedy = "write 250ms, 30s, 5m or 1h";
   return {
     shape: isZeroFine ? `${type.shape}, or 0 for off` : type.shape,
+    bounds: type.bounds,
     parse(text) {
       const value = parseDuration(text);
       if (value === undefined) return { fault: `is no duration of whole milliseconds; ${remedy}` };
@@ -81,6 +84,7 @@ export function size(least: string, most: string): ValueType<number> {
   const type = bounded(least, most, parseSize, printSize);
   return {
     shape: `${type.shape} bytes`,
+    bounds: type.bounds,
     parse(text) {
       const value = parseSize(text);
       return value === undefined ? { fault: "is no size; write bytes, or 64k, 16m, 2g" } : type.check(value);
@@ -94,6 +98,7 @@ export function count(least: number, most: number): ValueType<number> {
   const type = bounded(String(least), String(most), Number, String);
   return {
     shape: type.shape,
+    bounds: type.bounds,
     parse: (text) => (/^\d+$/.test(text) ? type.check(Number(text)) : { fault: wrongNumber("whole number") }),
     print: String,
   };
@@ -104,6 +109,7 @@ export function decimal(least: number, most: number): ValueType<number> {
   const type = bounded(String(least), String(most), Number, String);
   return {
     shape: type.shape,
+    bounds: type.bounds,
     parse(text) {
       if (!/^\d+(?:\.\d+)?$/.test(text)) return { fault: wrongNumber("decimal number") };
       return type.check(Number(text));
@@ -111,6 +117,41 @@ export function decimal(least: number, most: number): ValueType<number> {
     print: String,
   };
 }
+
+/** A share in percent, 0..100, with or without decimals and the sign. */
+export const percent: ValueType<number> = {
+  shape: "0..100 percent",
+  parse: (text) => decimal(0, 100).parse(text.replace(/\s*%$/, "")),
+  print: String,
+};
+
+/** One of some numbers, as they are written. */
+export function oneOf(numbers: readonly number[]): ValueType<number> {
+  const words = choice(numbers.map(String));
+  return {
+    shape: words.shape,
+    parse(text) {
+      const word = words.parse(text);
+      return "fault" in word ? word : { value: Number(word.value) };
+    },
+    print: String,
+  };
+}
+
+const TRUTH_WORDS = new Map([
+  ...["true", "on", "1"].map((word) => [word, "is neither yes nor no; write yes"] as const),
+  ...["false", "off", "0"].map((word) => [word, "is neither yes nor no; write no"] as const),
+]);
+
+/** A switch: `yes` or `no`. */
+export const yesNo: ValueType<boolean> = {
+  shape: "yes|no",
+  parse(text) {
+    const word = choice(["yes", "no"], TRUTH_WORDS).parse(text);
+    return "fault" in word ? word : { value: word.value === "yes" };
+  },
+  print: (value) => (value ? "yes" : "no"),
+};
 
 function wrongNumber(kind: string): string {
   return `is no ${kind}; write digits without blanks, signs or units`;
@@ -121,12 +162,17 @@ function bounded(
   most: string,
   parse: (text: string) => number | undefined,
   print: (value: number) => string,
-): { readonly shape: string; check(value: number, also?: string): Parsed<number> } {
+): {
+  readonly shape: string;
+  readonly bounds: readonly [least: number, most: number];
+  check(value: number, also?: string): Parsed<number>;
+} {
   const [min, max] = [parse(least), parse(most)];
   if (min === undefined || max === undefined) throw new Error(`bad bounds ${least}..${most}`);
   const shape = `${print(min)}..${print(max)}`;
   return {
     shape,
+    bounds: [min, max],
     check(value, also = "") {
       if (value >= min && value <= max) return { value };
       return { fault: `is too ${value < min ? "small" : "large"}; choose within ${shape}${also}` };
@@ -180,6 +226,12 @@ export function text(noun: string, rule: TextRule): ValueType<string> {
     print: (value) => value,
   };
 }
+
+/** Path of a file or folder; empty for none. */
+export const path: ValueType<string> = {
+  ...text("path", { forbidden: /\0/, forbiddenWords: "zero bytes" }),
+  shape: "path, or empty for none",
+};
 
 const AGGREGATE_NAMES = [...AGGREGATES.filter((kind) => kind !== "percentile"), "percentile-N"];
 

@@ -1,25 +1,30 @@
 /** The configuration of both daemons: one file, flags that override it, and the typed result. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { listenAddress } from "./config-addresses.ts";
+import { crossCheck } from "./config-checks.ts";
+import { readText } from "./config-file.ts";
 import { scanIni } from "./config-ini.ts";
-import {
-  type NamingValues,
-  OPTIONS,
-  type Option,
-  SECTIONS,
-  type SectionName,
-  type SectionValues,
-} from "./config-options.ts";
+import { type NamingValues, OPTIONS, optionsOf, type SectionName } from "./config-options.ts";
+import { type Environment, isProxyIni, listenUrl, type ProxyScan, scanProxyIni } from "./config-proxy.ts";
 import { ConfigReader } from "./config-reader.ts";
-import { show, throwFaults } from "./config-report.ts";
-import { printDuration } from "./config-values.ts";
-import { EXIT_CONFIG, OperatorError } from "./errors.ts";
+import { ROUTE, type ROUTE_PLACEHOLDER, routeNameOf } from "./config-relay.ts";
+import { throwFaults } from "./config-report.ts";
+import {
+  defaultOf,
+  listRule,
+  type Option,
+  parentOf,
+  type Section,
+  type SectionValues,
+} from "./config-rows.ts";
 import { METRIC_TYPES, type MetricType } from "./metric.ts";
 
 type Table = typeof OPTIONS;
 /** Values of [log]. */
 export type LogConfig = SectionValues<Table["log"]>;
-/** Values of [relay]. */
-export type RelayConfig = SectionValues<Table["relay"]>;
+/** Values of [route.NAME], with what it inherits from [relay]. */
+export type RouteConfig = { readonly name: string } & SectionValues<typeof ROUTE>;
+/** Values of [relay], and of the sections [route.NAME] in the order of the file. */
+export type RelayConfig = SectionValues<Table["relay"]> & { readonly routes: readonly RouteConfig[] };
 /** Values of [aggregator]. */
 export type AggregatorConfig = SectionValues<Table["aggregator"]>;
 /** Values of [carbon]. */
@@ -33,6 +38,11 @@ export type ClusterConfig = SectionValues<Table["cluster"]>;
 
 /** Everything, checked and in force: defaults, then file, then flags. Host names are not resolved yet. */
 export interface SuiteConfig {
+  /**
+   * What kind of file it was: one of this suite (or none), or one of the Rust sharding proxy, whose users
+   * have not heard of anything else here.
+   */
+  readonly fileKind: "suite" | "proxy";
   readonly log: LogConfig;
   readonly relay: RelayConfig;
   readonly aggregator: AggregatorConfig;
@@ -53,16 +63,19 @@ export interface Override {
   readonly values: readonly string[];
   /** The flag as given: `--threads`. */
   readonly origin: string;
+  /**
+   * The halves of a listen address of which one was given. A file of the Rust sharding proxy says them apart,
+   * so there the other half is the file's.
+   */
+  readonly listen?: { readonly host?: string; readonly port?: string };
 }
-
-/** Larger files are not read: no configuration is. */
-const FILE_BYTES_MAX = 2 ** 20;
 
 function ignore(): void {}
 
 /**
  * Reads a configuration file, or takes the defaults when there is none.
- * warn: takes a sentence about each thing that was put right without asking.
+ * warn: takes a sentence about each thing that was put right without asking, or is probably not meant.
+ * environment: overrides a file of the Rust sharding proxy, and no other.
  * Throws OperatorError whose message reports all faults: exit code 78, or 2 when only overrides are at
  * fault.
  */
@@ -70,8 +83,10 @@ export function loadConfig(
   path?: string,
   overrides: readonly Override[] = [],
   warn: (text: string) => void = ignore,
+  environment: Environment = process.env,
 ): SuiteConfig {
-  return parseConfig(path === undefined ? "" : readText(path), path ?? "the defaults", overrides, warn);
+  const text = path === undefined ? "" : readText(path);
+  return parseConfig(text, path ?? "the defaults", overrides, warn, environment);
 }
 
 /** Does for a text what loadConfig does for a file. fileName: what the report calls it. */
@@ -80,18 +95,24 @@ export function parseConfig(
   fileName: string,
   overrides: readonly Override[] = [],
   warn: (text: string) => void = ignore,
+  environment: Environment = {},
 ): SuiteConfig {
-  const { settings, faults } = scanIni(text);
-  const reader = new ConfigReader(faults, warn);
+  const proxy = isProxyIni(text) ? scanProxyIni(text, environment) : undefined;
+  const { settings, faults, sections } = scanIni(proxy === undefined ? text : "");
+  const reader = new ConfigReader(proxy?.faults ?? faults, warn);
   for (const { section, key, value, line } of settings) reader.add(section, key, value, { line });
-  for (const { section, key, values, origin } of overrides) {
-    reader.replace(section, key, values, { flag: origin });
+  for (const { key, values, place } of proxy?.settings ?? []) reader.replace("relay", key, values, place);
+  for (const override of overrides) {
+    const { section, key, origin } = override;
+    reader.replace(section, key, valuesOf(override, proxy), { flag: origin });
   }
   // Nobody has this section's values but those who inherit them; read alone, its faults always show.
   reader.section("naming.default");
+  const routes = [...sections.keys()].flatMap((section) => routeNameOf(section) ?? []);
   const config: SuiteConfig = {
+    fileKind: proxy === undefined ? "suite" : "proxy",
     log: reader.section("log"),
-    relay: reader.section("relay"),
+    relay: { ...reader.section("relay"), routes: routes.map((name) => ({ name, ...reader.route(name) })) },
     aggregator: reader.section("aggregator"),
     carbon: reader.section("carbon"),
     console: reader.section("console"),
@@ -104,63 +125,22 @@ export function parseConfig(
     },
     cluster: reader.section("cluster"),
   };
-  crossCheck(config, reader);
+  crossCheck(config, reader, sections);
   throwFaults(reader.faults, fileName);
+  if (proxy !== undefined) {
+    const { hash, listen } = config.relay;
+    warn(
+      `${fileName} is a file of the Rust sharding proxy: the relay listens on ` +
+        `${listen.map(listenAddress.print).join(" ")}, with hash = ${hash}`,
+    );
+  }
   return config;
 }
 
-/** Checks what no option can tell by itself. */
-function crossCheck({ aggregator, carbon, cluster }: SuiteConfig, reader: ConfigReader): void {
-  const [interval, snapshot] = [aggregator.intervalMs, cluster.snapshotIntervalMs].map(printDuration);
-  if (cluster.snapshotIntervalMs > aggregator.intervalMs) {
-    const ofSnapshot = `is longer than aggregator.interval (${interval}); choose at most that`;
-    const ofInterval = `is shorter than cluster.snapshot-interval (${snapshot}); lower that as well`;
-    reader.faultBetween(
-      new Map([
-        ["cluster.snapshot-interval", ofSnapshot],
-        ["aggregator.interval", ofInterval],
-      ]),
-    );
-  }
-  if (aggregator.sinks.includes("carbon") && carbon.address.length === 0) {
-    const what = "is empty, but aggregator.sinks has carbon; name one, or drop that sink";
-    reader.faultBetween(new Map([["carbon.address", what]]));
-  }
-}
-
-/** Throws OperatorError for what is no readable text of a bearable size. */
-function readText(path: string): string {
-  const refuse = (what: string): OperatorError => new OperatorError(`${show(path)}: ${what}`, EXIT_CONFIG);
-  const bytes = Buffer.alloc(FILE_BYTES_MAX + 1);
-  let length = 0;
-  try {
-    const file = openSync(path, "r");
-    try {
-      // A pipe hands over piece by piece; only 0 bytes are its end.
-      for (let got = -1; got !== 0 && length < bytes.length; length += got) {
-        got = readSync(file, bytes, length, bytes.length - length, null);
-      }
-    } finally {
-      closeSync(file);
-    }
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw refuse(`cannot be read (${code ?? String(error)}); name a file that this user may read`);
-  }
-  if (length > FILE_BYTES_MAX) throw refuse("is larger than 1 MiB; name a configuration file");
-  const content = bytes.subarray(0, length);
-  const text = content.includes(0) ? undefined : decode(content);
-  if (text === undefined) throw refuse("is no UTF-8 text; name a configuration file");
-  return text;
-}
-
-function decode(content: Uint8Array): string | undefined {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(content);
-  } catch {
-    // The one thing that can go wrong is what the caller asks about.
-    return undefined;
-  }
+/** The other half of a listen address is that of the file, where that has halves. */
+function valuesOf({ values, listen }: Override, proxy: ProxyScan | undefined): readonly string[] {
+  if (proxy === undefined || listen === undefined) return values;
+  return [listenUrl(listen.host ?? proxy.host, listen.port ?? proxy.port)];
 }
 
 /**
@@ -168,7 +148,7 @@ function decode(content: Uint8Array): string | undefined {
  * printed as [naming.default].
  */
 export function printConfig(config: SuiteConfig): string {
-  const { naming, ...sections } = config;
+  const { naming, relay, fileKind: _, ...sections } = config;
   const [first, ...others] = METRIC_TYPES.map((type) => naming[type]);
   const isCommon = (property: keyof NamingValues): boolean =>
     others.every((one) => one[property] === first![property]);
@@ -176,44 +156,61 @@ export function printConfig(config: SuiteConfig): string {
     Object.fromEntries(
       Object.entries(values).filter(([name]) => isCommon(name as keyof NamingValues) === wanted),
     );
-  const values = new Map<string, object>(Object.entries(sections));
+  const values = new Map<string, object>(Object.entries({ ...sections, relay }));
   values.set("naming.default", pick(first!, true));
   for (const type of METRIC_TYPES) values.set(`naming.${type}`, pick(naming[type], false));
-  const blocks = (Object.keys(OPTIONS) as SectionName[]).map((name) => printSection(name, values.get(name)!));
+  const blocks = (Object.keys(OPTIONS) as SectionName[]).flatMap((name) => [
+    printSection(name, OPTIONS[name], values.get(name)!),
+    ...(name === "relay" ? relay.routes.map((route) => printRoute(route, relay)) : []),
+  ]);
   return blocks.filter((block) => block !== "").join("\n");
 }
 
+/** What a route has in common with [relay] it inherits, also when it is read again. */
+function printRoute({ name, ...values }: RouteConfig, relay: RelayConfig): string {
+  const ofRelay = new Map<string, unknown>(Object.entries(relay));
+  const inherited = Object.values<Option>(ROUTE).filter((option) => parentOf(option) !== undefined);
+  const isInherited = (property: string, value: unknown): boolean =>
+    inherited.some((option) => option.property === property) &&
+    JSON.stringify(ofRelay.get(property)) === JSON.stringify(value);
+  const own = Object.entries(values).filter(([property, value]) => !isInherited(property, value));
+  return printSection(`route.${name}`, ROUTE, Object.fromEntries(own));
+}
+
 /** values: by property. Those that are absent are left out, and with all of them the section. */
-function printSection(name: SectionName, values: object): string {
+function printSection(name: string, rows: Section, values: object): string {
   const byProperty = new Map<string, unknown>(Object.entries(values));
-  const lines = Object.entries<Option>(OPTIONS[name]).flatMap(([key, option]) => {
+  const lines = Object.entries<Option>(rows).flatMap(([key, option]) => {
     return byProperty.has(option.property) ? printOption(key, option, byProperty.get(option.property)) : [];
   });
   return lines.length === 0 ? "" : `[${name}]\n${lines.join("\n")}\n`;
 }
 
 function printOption(key: string, option: Option, value: unknown): string[] {
-  if (option.kind !== "list") return [printLine(key, option.type.print(value))];
+  const rule = listRule(option);
+  if (rule === undefined) return [printLine(key, option.type.print(value))];
   const items = (value as readonly unknown[]).map((item) => option.type.print(item));
-  if (items.length === 0) return [printLine(key, option.rule.empty === "none" ? "none" : "")];
-  return option.rule.isInline
-    ? [printLine(key, items.join(" "))]
-    : items.map((item) => printLine(`${key}[]`, item));
+  if (items.length === 0) return [printLine(key, rule.empty === "none" ? "none" : "")];
+  return rule.isInline ? [printLine(key, items.join(" "))] : items.map((item) => printLine(`${key}[]`, item));
 }
 
 function printLine(key: string, value: string): string {
   // JSON's quoting is that of INI; whatever could mean something unquoted gets it.
-  const written = /^[A-Za-z0-9_.:/@%+*,[\]-]*(?: [A-Za-z0-9_.:-]+)*$/.test(value)
+  const written = /^(?:[A-Za-z0-9_.:/@%+*,[\]-]+(?: [A-Za-z0-9_.:-]+)*)?$/.test(value)
     ? value
     : JSON.stringify(value);
   return `${key} = ${written}`.trimEnd();
 }
 
-/** Describes the keys of a section for --help, two lines each: key and default, then what it is for. */
-export function describeOptions(section: SectionName): string[] {
-  const lines = [...SECTIONS.get(section)!].flatMap(([key, option]) => {
-    const written = option.kind === "list" ? `${key}[]` : key;
-    const fallback = option.kind === "inherited" ? `(as in [${option.from}])` : option.default;
+/**
+ * Describes the keys of a section for --help, two lines each: key and default, then what it is for.
+ * section: also ROUTE_PLACEHOLDER.
+ */
+export function describeOptions(section: SectionName | typeof ROUTE_PLACEHOLDER): string[] {
+  const lines = [...optionsOf(section)!].flatMap(([key, option]) => {
+    const written = listRule(option) === undefined ? key : `${key}[]`;
+    const parent = parentOf(option);
+    const fallback = parent === undefined ? defaultOf(option) : `(as in [${parent}])`;
     return [`  ${`${written} = ${fallback}`.trimEnd()}`, `      ${option.doc} (${option.type.shape}).`];
   });
   return [`[${section}]`, ...lines];

@@ -1,5 +1,5 @@
-/** struct sockaddr of Linux for the address families that batch sockets use. */
-import { isIPv6 } from "node:net";
+/** Addresses as text, and struct sockaddr of Linux for the families that batch sockets use. */
+import { isIPv6, SocketAddress } from "node:net";
 import { OperatorError } from "./errors.ts";
 import type { ListenAddress } from "./udp.ts";
 
@@ -10,8 +10,33 @@ const UNIX_PATH_BYTES_MAX = 107;
 
 /** Names an address as it is written in the configuration. */
 export function describeAddress(address: ListenAddress): string {
-  if (address.kind === "unixgram") return `unixgram://${address.path}`;
-  return `udp://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;
+  if ("path" in address) return `${address.kind}://${address.path}`;
+  return `${address.kind}://${isIPv6(address.host) ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
+/**
+ * Writes an address literal in its one usual form: IPv6 shortened, in lower case and without its zone, and
+ * an IPv4 address that is mapped into IPv6 as IPv4. Anything else is returned as it is.
+ */
+export function canonicalHost(host: string): string {
+  if (!isIPv6(host)) return host;
+  const [address = ""] = host.split("%");
+  const short = new SocketAddress({ address, family: "ipv6" }).address;
+  return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(short)?.[1] ?? short;
+}
+
+/** Writes an IPv4 address of 4 bytes, or an IPv6 address of 16, as canonicalHost does. */
+export function hostOfBytes(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[2 * i]! << 8) | bytes[2 * i + 1]!).toString(16));
+  return canonicalHost(groups.join(":"));
+}
+
+/** Reads the host of a struct sockaddr; empty for other families than IPv4 and IPv6. */
+export function decodeHost(sockaddr: Buffer): string {
+  const family = sockaddr.readUInt16LE(0);
+  if (family === AF_INET) return hostOfBytes(sockaddr.subarray(4, 8));
+  return family === AF_INET6 ? hostOfBytes(sockaddr.subarray(8, 24)) : "";
 }
 
 function ipv6Bytes(host: string): number[] {
@@ -33,7 +58,7 @@ function ipv6Bytes(host: string): number[] {
  * Throws OperatorError for a path that does not fit.
  */
 export function encodeAddress(address: ListenAddress): { family: number; bytes: Buffer } {
-  if (address.kind === "unixgram") {
+  if ("path" in address) {
     const path = Buffer.from(address.path);
     if (path.length === 0 || path.length > UNIX_PATH_BYTES_MAX) {
       throw new OperatorError(

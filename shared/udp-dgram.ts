@@ -8,22 +8,14 @@ import { readFileSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { bindFault } from "./bind-fault.ts";
 import { OperatorError } from "./errors.ts";
-import {
-  HEADER_BYTES,
-  HEADER_IOV,
-  HEADER_LINES,
-  HEADER_PAYLOAD_BYTES,
-  IOVEC_LENGTH,
-  SLOT_BYTES,
-  SLOT_COUNT,
-} from "./kernel/layout.ts";
-import { describeAddress } from "./sockaddr.ts";
+import { HEADER_BYTES, HEADER_IOV, HEADER_LINES, IOVEC_LENGTH } from "./kernel/layout.ts";
+import { SlotFiller, type SlotSource } from "./slot-filler.ts";
+import { canonicalHost, describeAddress } from "./sockaddr.ts";
 import {
   type BatchHandler,
   type BatchReceiver,
   type BatchSender,
-  CONTROL_RUN,
-  DRAIN_MS_MAX,
+  CONTROL_LEAVE,
   type ListenAddress,
   newTally,
   type ReceiveBatch,
@@ -31,18 +23,14 @@ import {
   type RemoteAddress,
   type SenderOptions,
   type SendTally,
-  TICK_MS,
 } from "./udp.ts";
-
-/** Datagrams kept between bind and run, which follows at once. */
-const EARLY_DATAGRAMS_MAX = 10_000;
 
 type UdpAddress = Extract<ListenAddress, { kind: "udp" }>;
 
 function assertUdp(address: ListenAddress): asserts address is UdpAddress {
   if (address.kind === "udp") return;
   throw new OperatorError(
-    `unixgram://${address.path}: unix datagram sockets need io=mmsg (Linux with koffi)`,
+    `${describeAddress(address)}: unix datagram sockets need io=mmsg (Linux with koffi)`,
   );
 }
 
@@ -53,10 +41,14 @@ function newSocket(address: UdpAddress): Socket {
 /** See udp.ts. */
 export async function openReceiver(address: ListenAddress, options: ReceiverOptions): Promise<BatchReceiver> {
   assertUdp(address);
+  const { inheritedFd } = options;
   const socket = newSocket(address);
   try {
-    socket.bind(address.port, address.host);
-    await once(socket, "listening");
+    // A descriptor listens before bind() returns.
+    const listening = once(socket, "listening");
+    if (inheritedFd === undefined) socket.bind(address.port, address.host);
+    else socket.bind({ fd: inheritedFd });
+    await listening;
   } catch (error) {
     throw bindFault(address, (error as NodeJS.ErrnoException).code ?? String(error));
   }
@@ -68,77 +60,67 @@ export async function openReceiver(address: ListenAddress, options: ReceiverOpti
   return new DgramReceiver(socket, { ...address, port: socket.address().port });
 }
 
-class DgramReceiver implements BatchReceiver {
+const NOTHING = Buffer.alloc(0);
+
+class DgramReceiver implements BatchReceiver, SlotSource {
   readonly io = "dgram";
+  /** The event loop reads its sockets between timers, so a tick without news means that this one is empty. */
+  readonly quietTicks = 1;
   readonly address: UdpAddress;
   readonly receiveBufferBytes: number;
   readonly #socket: Socket;
-  /** node:dgram reads from the moment a socket is bound: what comes before run() waits here. */
-  readonly #early: Buffer[] = [];
-  readonly #keepEarly = (message: Buffer) => {
-    if (this.#early.length < EARLY_DATAGRAMS_MAX) this.#early.push(message);
-  };
+  /** node:dgram reads from the moment a socket is bound: what comes between two runs waits in the filler. */
+  readonly #filler = new SlotFiller(this);
+  #isOpen = true;
+  /** Drops of the system, as last known before the socket was closed. */
+  #lastDrops = 0;
 
   constructor(socket: Socket, address: UdpAddress) {
     this.#socket = socket;
     this.address = address;
     this.receiveBufferBytes = socket.getRecvBufferSize();
-    socket.on("message", this.#keepEarly);
+    socket.on("message", (message, { address: sender }) => {
+      this.#filler.put(NOTHING, message, 0, message.length, sender);
+    });
     // A read that fails concerns one datagram; without a listener it would end the process.
     socket.on("error", () => {});
   }
 
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
-    let filled = 0;
-    let messages = 0;
-    let isFlushDue = false;
-    let bytes = Buffer.from(batch.memory.buffer);
-    const flush = () => {
-      isFlushDue = false;
-      const received = filled;
-      filled = 0;
-      if (received > 0) handler.onBatch(received);
-    };
-    const onMessage = (message: Buffer) => {
-      if (bytes.buffer !== batch.memory.buffer) bytes = Buffer.from(batch.memory.buffer);
-      message.copy(bytes, batch.slots + filled * SLOT_BYTES);
-      bytes.writeUInt32LE(message.length, batch.headers + filled * HEADER_BYTES + HEADER_PAYLOAD_BYTES);
-      filled += 1;
-      messages += 1;
-      if (filled === SLOT_COUNT) flush();
-      else if (!isFlushDue) {
-        isFlushDue = true;
-        setImmediate(flush);
-      }
-    };
-    this.#socket.off("message", this.#keepEarly);
-    for (const message of this.#early.splice(0)) onMessage(message);
-    this.#socket.on("message", onMessage);
-    return new Promise((resolve) => {
-      let messagesBefore = -1;
-      let drainEndMs = Number.POSITIVE_INFINITY;
-      const tick = setInterval(() => {
-        handler.onBatch(0);
-        // The event loop reads the socket between timers, so a tick without news means that it is empty.
-        const isQuiet = messages === messagesBefore;
-        messagesBefore = messages;
-        if (Atomics.load(control, 0) === CONTROL_RUN) return;
-        const nowMs = performance.now();
-        drainEndMs = Math.min(drainEndMs, nowMs + DRAIN_MS_MAX);
-        if (!isQuiet && nowMs < drainEndMs) return;
-        clearInterval(tick);
-        this.#socket.off("message", onMessage);
-        flush();
-        resolve();
-      }, TICK_MS);
-    });
+    return this.#filler.run(batch, handler, control);
   }
 
+  resume(): void {}
+
+  pause(): void {}
+
+  tick(): void {}
+
+  /** To leave datagrams in the socket it has to be closed: an open one is read by every turn of the loop. */
+  stop(word: number): boolean {
+    if (word === CONTROL_LEAVE) this.close();
+    return this.#isOpen;
+  }
+
+  finish(): void {}
+
   kernelDrops(): number {
-    return dropsFromProc(this.address);
+    if (this.#isOpen) this.#lastDrops = dropsFromProc(this.address);
+    return this.#lastDrops + this.#filler.lost;
+  }
+
+  watchSenders(isOn: boolean): void {
+    this.#filler.watchSenders(isOn);
+  }
+
+  senderOf(slot: number): string {
+    return canonicalHost(this.#filler.senderOf(slot));
   }
 
   close(): void {
+    if (!this.#isOpen) return;
+    this.kernelDrops();
+    this.#isOpen = false;
     this.#socket.close();
   }
 }

@@ -7,22 +7,22 @@ import { lstatSync, rmSync } from "node:fs";
 import koffi from "koffi";
 import { bindFault } from "./bind-fault.ts";
 import { assert, OperatorError } from "./errors.ts";
-import { HEADER_BYTES, HEADER_LINES, HEADER_PAYLOAD_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
+import { SLOT_COUNT } from "./kernel/layout.ts";
+import { isPeerGone, MmsgSender, type SendCalls } from "./mmsg-sender.ts";
+import { SenderNames } from "./sender-names.ts";
 import { describeAddress, encodeAddress } from "./sockaddr.ts";
 import {
   type BatchHandler,
   type BatchReceiver,
   type BatchSender,
+  CONTROL_DRAIN,
   CONTROL_RUN,
   DRAIN_MS_MAX,
   type ListenAddress,
-  type LossReason,
-  newTally,
   type ReceiveBatch,
   type ReceiverOptions,
   type RemoteAddress,
   type SenderOptions,
-  type SendTally,
   TICK_MS,
 } from "./udp.ts";
 
@@ -47,9 +47,10 @@ const SOCKADDR_BYTES_MAX = 128;
 /** How long a full send buffer may hold a thread up, in milliseconds. */
 const SEND_TIMEOUT_MS = 100;
 const SEND_BUFFER_BYTES = 4 << 20;
+const F_SETFL = 4;
+const F_DUPFD_CLOEXEC = 1030;
 
-const { EINTR, EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS, ENETUNREACH, EHOSTUNREACH } = koffi.os
-  .errno as Record<string, number>;
+const { EINTR, EAGAIN, ECONNREFUSED } = koffi.os.errno as Record<string, number>;
 
 const libc = koffi.load(null);
 const socket = libc.func("int socket(int domain, int type, int protocol)");
@@ -58,6 +59,8 @@ const connect = libc.func("int connect(int fd, void *address, unsigned int bytes
 const getsockname = libc.func("int getsockname(int fd, void *address, void *bytes)");
 const setsockopt = libc.func("int setsockopt(int fd, int level, int name, void *value, unsigned int bytes)");
 const getsockopt = libc.func("int getsockopt(int fd, int level, int name, void *value, void *bytes)");
+// Both commands take an int, which Linux passes alike to functions with and without an ellipsis.
+const fcntl = libc.func("int fcntl(int fd, int command, int value)");
 const closeFd = libc.func("int close(int fd)");
 const recvmmsg = libc.func(
   "int recvmmsg(int fd, uintptr_t headers, unsigned int count, int flags, uintptr_t timeout)",
@@ -140,26 +143,44 @@ function assertPortFree(address: ListenAddress): void {
   if (code !== 0) throw bindFault(address, errnoName(code));
 }
 
+/**
+ * Takes a socket that the process was started with. Other receivers may read it too, so this one gets a
+ * descriptor of its own; what shall block must not have been set otherwise by whoever had it before.
+ */
+function adoptSocket(inheritedFd: number, what: string): number {
+  const fd = fcntl(inheritedFd, F_DUPFD_CLOEXEC, 0) as number;
+  if (fd < 0 || fcntl(fd, F_SETFL, 0) !== 0) {
+    throw new OperatorError(
+      `listen ${what}: the inherited socket ${inheritedFd} cannot be used (${errnoName(koffi.errno())}); ` +
+        "start the service through its socket unit, or without one",
+    );
+  }
+  return fd;
+}
+
 /** See udp.ts. */
 export function openReceiver(address: ListenAddress, options: ReceiverOptions): BatchReceiver {
+  const { inheritedFd } = options;
+  if (inheritedFd === undefined) return new MmsgReceiver(openBound(address, options), address, options);
+  return new MmsgReceiver(adoptSocket(inheritedFd, describeAddress(address)), address, options);
+}
+
+function openBound(address: ListenAddress, options: ReceiverOptions): number {
   removeStaleSocket(address);
   const isSharing = options.sharePort && address.kind === "udp";
   if (isSharing && options.isFirst && address.port !== 0) assertPortFree(address);
   const { fd, bytes } = openUnbound(address);
   if (isSharing) setInt(fd, SO_REUSEPORT, 1);
-  if (!setInt(fd, SO_RCVBUFFORCE, options.receiveBufferBytes))
-    setInt(fd, SO_RCVBUF, options.receiveBufferBytes);
-  setTimeoutMs(fd, SO_RCVTIMEO, TICK_MS);
   if (bind(fd, bytes, bytes.length) !== 0) {
     const code = koffi.errno();
     closeFd(fd);
     throw bindFault(address, errnoName(code));
   }
-  return new MmsgReceiver(fd, boundAddress(fd, address));
+  return fd;
 }
 
 function boundAddress(fd: number, asked: ListenAddress): ListenAddress {
-  if (asked.kind === "unixgram") return asked;
+  if ("path" in asked) return asked;
   const bytes = Buffer.alloc(SOCKADDR_BYTES_MAX);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(bytes.length);
@@ -172,29 +193,49 @@ class MmsgReceiver implements BatchReceiver {
   readonly address: ListenAddress;
   readonly receiveBufferBytes: number;
   readonly #fd: number;
+  readonly #isInherited: boolean;
+  /** Whether another receiver tells the drops of the same socket. */
+  readonly #isSecond: boolean;
   #isOpen = true;
+  /** The batch of the run that goes on. */
+  #batch: ReceiveBatch | undefined;
+  /** Present while senders are watched. */
+  #names: SenderNames | undefined;
 
-  constructor(fd: number, address: ListenAddress) {
+  constructor(fd: number, address: ListenAddress, options: ReceiverOptions) {
     this.#fd = fd;
-    this.address = address;
+    this.#isInherited = options.inheritedFd !== undefined;
+    this.#isSecond = this.#isInherited && options.isFirst === false;
+    if (!setInt(fd, SO_RCVBUFFORCE, options.receiveBufferBytes)) {
+      setInt(fd, SO_RCVBUF, options.receiveBufferBytes);
+    }
+    setTimeoutMs(fd, SO_RCVTIMEO, TICK_MS);
+    this.address = boundAddress(fd, address);
     this.receiveBufferBytes = getWords(fd, SO_RCVBUF, 1).readUInt32LE(0);
   }
 
   async run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
+    this.#batch = batch;
+    this.#receiveAll(batch, handler, control);
+    this.#names?.detach(batch);
+    this.#batch = undefined;
+  }
+
+  #receiveAll(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): void {
     const headers = Number(memoryAddress(batch.memory)) + batch.headers;
     while (Atomics.load(control, 0) === CONTROL_RUN) {
-      handler.onBatch(this.#receive(headers, MSG_WAITFORONE));
+      if (!handler.onBatch(this.#receive(headers, MSG_WAITFORONE))) return;
     }
     const endMs = performance.now() + DRAIN_MS_MAX;
-    while (performance.now() < endMs) {
+    while (Atomics.load(control, 0) === CONTROL_DRAIN && performance.now() < endMs) {
       const received = this.#receive(headers, MSG_DONTWAIT);
-      if (received === 0) break;
-      handler.onBatch(received);
+      if (received === 0 || !handler.onBatch(received)) return;
     }
   }
 
   /** Returns the number of datagrams received, 0 where none came in time. */
   #receive(headers: number, flags: number): number {
+    if (this.#names !== undefined && this.#batch !== undefined) this.#names.attach(this.#batch);
     const received = recvmmsg(this.#fd, headers, SLOT_COUNT, flags, 0) as number;
     if (received >= 0) return received;
     const code = koffi.errno();
@@ -206,9 +247,18 @@ class MmsgReceiver implements BatchReceiver {
   }
 
   kernelDrops(): number {
-    return this.#isOpen
-      ? getWords(this.#fd, SO_MEMINFO, MEMINFO_DROPS + 1).readUInt32LE(MEMINFO_DROPS * 4)
-      : 0;
+    if (!this.#isOpen || this.#isSecond) return 0;
+    return getWords(this.#fd, SO_MEMINFO, MEMINFO_DROPS + 1).readUInt32LE(MEMINFO_DROPS * 4);
+  }
+
+  watchSenders(isOn: boolean): void {
+    if (isOn === (this.#names !== undefined)) return;
+    if (this.#batch !== undefined) this.#names?.detach(this.#batch);
+    this.#names = isOn ? new SenderNames(koffi.address) : undefined;
+  }
+
+  senderOf(slot: number): string {
+    return this.#names?.nameOf(slot) ?? "";
   }
 
   close(): void {
@@ -216,7 +266,7 @@ class MmsgReceiver implements BatchReceiver {
     this.#isOpen = false;
     closeFd(this.#fd);
     // Somebody may have removed the file before.
-    if (this.address.kind === "unixgram") rmSync(this.address.path, { force: true });
+    if ("path" in this.address && !this.#isInherited) rmSync(this.address.path, { force: true });
   }
 }
 
@@ -226,87 +276,22 @@ export function openSender(remote: RemoteAddress, options: SenderOptions): Batch
   const fd = openSocket(family, describeAddress(remote));
   if (!setInt(fd, SO_SNDBUFFORCE, SEND_BUFFER_BYTES)) setInt(fd, SO_SNDBUF, SEND_BUFFER_BYTES);
   setTimeoutMs(fd, SO_SNDTIMEO, SEND_TIMEOUT_MS);
-  if (connect(fd, bytes, bytes.length) !== 0) {
-    const code = koffi.errno();
+  const code = connect(fd, bytes, bytes.length) === 0 ? 0 : koffi.errno();
+  const isPath = remote.kind === "unixgram";
+  // A unix socket that is not there yet is looked for again with each packet.
+  if (code !== 0 && !(isPath && isPeerGone(code))) {
     closeFd(fd);
     throw new OperatorError(
       `destination ${describeAddress(remote)}: cannot connect a socket (${errnoName(code)})`,
     );
   }
-  return new MmsgSender(fd, options.memory);
-}
-
-/** What an errno of sendmmsg means for the packet it was about. */
-function lossReason(code: number): LossReason {
-  if (code === ECONNREFUSED) return "refused";
-  if (code === EMSGSIZE) return "too_long";
-  if (code === EAGAIN || code === ENOBUFS) return "no_buffer";
-  if (code === ENETUNREACH || code === EHOSTUNREACH) return "unreachable";
-  return "error";
-}
-
-class MmsgSender implements BatchSender {
-  readonly io = "mmsg";
-  readonly tally: SendTally = newTally();
-  readonly #fd: number;
-  readonly #memory: WebAssembly.Memory;
-  readonly #base: number;
-  #view: DataView;
-
-  constructor(fd: number, memory: WebAssembly.Memory) {
-    this.#fd = fd;
-    this.#memory = memory;
-    this.#base = Number(memoryAddress(memory));
-    this.#view = new DataView(memory.buffer);
-  }
-
-  send(headers: number, count: number): void {
-    if (this.#view.buffer !== this.#memory.buffer) this.#view = new DataView(this.#memory.buffer);
-    let done = 0;
-    let isRetry = false;
-    while (done < count) {
-      const from = headers + done * HEADER_BYTES;
-      const sent = sendmmsg(this.#fd, this.#base + from, count - done, 0) as number;
-      if (sent > 0) {
-        this.#countSent(from, sent);
-        done += sent;
-        isRetry = false;
-        continue;
-      }
-      const code = koffi.errno();
-      if (code === EINTR) continue;
-      if (code === ECONNREFUSED) {
-        // The error belongs to an earlier packet and is cleared by telling of it; this one was not tried
-        // yet.
-        this.tally.refusals += 1;
-        if (!isRetry) {
-          isRetry = true;
-          continue;
-        }
-      }
-      this.tally.linesLost[lossReason(code)] += this.#view.getUint32(from + HEADER_LINES, true);
-      done += 1;
-      isRetry = false;
-    }
-  }
-
-  /** sendmmsg has left the size of each packet that it took in its header. */
-  #countSent(headers: number, count: number): void {
-    const view = this.#view;
-    let bytes = 0;
-    let lines = 0;
-    for (let header = headers; header < headers + count * HEADER_BYTES; header += HEADER_BYTES) {
-      bytes += view.getUint32(header + HEADER_PAYLOAD_BYTES, true);
-      lines += view.getUint32(header + HEADER_LINES, true);
-    }
-    this.tally.packetsSent += count;
-    this.tally.bytesSent += bytes;
-    this.tally.linesSent += lines;
-  }
-
-  async flush(): Promise<void> {}
-
-  close(): void {
-    closeFd(this.#fd);
-  }
+  const calls: SendCalls = {
+    send(headers, count, flags) {
+      const sent = sendmmsg(fd, headers, count, flags) as number;
+      return sent < 0 ? -koffi.errno() : sent;
+    },
+    ...(isPath && { reconnect: () => connect(fd, bytes, bytes.length) === 0 }),
+    close: () => closeFd(fd),
+  };
+  return new MmsgSender(calls, options.memory, Number(memoryAddress(options.memory)));
 }

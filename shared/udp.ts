@@ -1,7 +1,8 @@
 /**
  * Batch sockets: datagrams move between the network and kernel memory in batches, without a JavaScript
  * object for any of them. Two implementations behave alike: `mmsg` (Linux, recvmmsg and sendmmsg through
- * koffi) and `dgram` (anywhere, node:dgram). Only udp-mmsg.ts knows of koffi.
+ * koffi) and `dgram` (anywhere, node:dgram). Only udp-mmsg.ts knows of koffi. Streams of lines fill the same
+ * batches: stream.ts.
  */
 import { OperatorError } from "./errors.ts";
 
@@ -9,15 +10,18 @@ import { OperatorError } from "./errors.ts";
 export type Io = "auto" | "mmsg" | "dgram";
 
 /**
- * Where datagrams come in: an address literal and port (0 = any free one), or the path of a unix socket. The
- * literal `::` takes IPv4 as well.
+ * Where datagrams (udp, unixgram) or streams of lines (tcp, unix) come in: an address literal and port
+ * (0 = any free one), or the path of a unix socket. The literal `::` takes IPv4 as well.
  */
 export type ListenAddress =
-  | { readonly kind: "udp"; readonly host: string; readonly port: number }
-  | { readonly kind: "unixgram"; readonly path: string };
+  | RemoteAddress
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
 
 /** Where packets go: an address literal and port, or the path of a unix datagram socket. */
-export type RemoteAddress = ListenAddress;
+export type RemoteAddress =
+  | { readonly kind: "udp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unixgram"; readonly path: string };
 
 /** Kernel memory that a receiver fills; drawn in kernel/layout.ts. */
 export interface ReceiveBatch {
@@ -32,9 +36,9 @@ export interface ReceiveBatch {
 export interface BatchHandler {
   /**
    * Takes a batch. received: datagrams in slots 0..received-1, or 0 when none came for TICK_MS.
-   * The slots are overwritten after it returns.
+   * The slots are overwritten after it returns. Returns whether to go on: after false, run() ends at once.
    */
-  onBatch(received: number): void;
+  onBatch(received: number): boolean;
 }
 
 /** A receiver calls its handler at least this often, in milliseconds, also when nothing arrives. */
@@ -47,22 +51,69 @@ export const DRAIN_MS_MAX = 2_000;
 export const CONTROL_RUN = 0;
 /** Stop reading at the next chance, after what the socket already holds was delivered. */
 export const CONTROL_DRAIN = 1;
+/** Stop reading at the next chance and leave what the socket holds to the next process that reads it. */
+export const CONTROL_LEAVE = 2;
 
-/** One bound socket that receives datagrams in batches. */
+/** Bounds of a stream's lines and connections. */
+export interface StreamLimits {
+  /** Longest line in bytes, without its line feed; longer ones are skipped and counted. */
+  readonly lineBytesMax: number;
+  /** A connection that sends nothing for so long is closed, in milliseconds. */
+  readonly idleTimeoutMs: number;
+  /** Connections at one time; others are closed at once. */
+  readonly connectionsMax: number;
+}
+
+/** What became of the connections of a stream receiver; counts since it was opened. */
+export interface StreamTally {
+  /** Open at this moment. */
+  connections: number;
+  accepted: number;
+  /** Closed at once, because connectionsMax were open. */
+  refused: number;
+  /** Closed because nothing came for idleTimeoutMs. */
+  idleClosed: number;
+  linesTooLong: number;
+  /** Bytes of those lines, without line feeds. */
+  bytesTooLong: number;
+  /** Unfinished lines of connections that were reset: they may have lost their ends, so they are dropped. */
+  linesCut: number;
+}
+
+/** One bound socket that receives datagrams, or parts of streams that hold whole lines, in batches. */
 export interface BatchReceiver {
-  readonly io: "mmsg" | "dgram";
+  readonly io: "mmsg" | "dgram" | "stream";
   /** The address as bound, with the port that the system chose where 0 was asked for. */
   readonly address: ListenAddress;
-  /** Receive buffer that the system granted, in bytes as it accounts for them. */
+  /** Receive buffer that the system granted, in bytes as it accounts for them; 0 for streams. */
   readonly receiveBufferBytes: number;
+  /** Present for streams. */
+  readonly streamTally?: Readonly<StreamTally>;
   /**
-   * Delivers batches until control[0] is CONTROL_DRAIN and the socket is empty, or DRAIN_MS_MAX have passed
-   * since. The mmsg kind blocks its thread meanwhile, so it belongs on a worker; messages can be polled with
+   * Delivers batches until one of these:
+   * the handler returns false: nothing more is delivered, and what comes from then on waits for the next
+   * run(), which may bring another batch;
+   * control[0] is CONTROL_DRAIN, and the socket is empty or DRAIN_MS_MAX have passed since;
+   * control[0] is CONTROL_LEAVE: the socket is not read any more. Connections of a stream are drained even
+   * so, since no other process can read them.
+   * The mmsg kind blocks its thread meanwhile, so it belongs on a worker; messages can be polled with
    * receiveMessageOnPort.
    */
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void>;
-  /** Datagrams that the system dropped for want of buffer, since the socket was opened. */
+  /**
+   * Datagrams dropped for want of buffer since the socket was opened, by the system or between two runs. Of
+   * several receivers of one inherited socket the first tells it; an inherited socket's count goes on from
+   * before.
+   */
   kernelDrops(): number;
+  /** Whether to note who sent each slot; off at first. */
+  watchSenders(isOn: boolean): void;
+  /**
+   * Address literal of the sender of a slot of the last batch, without a port; empty when it is unknown, has
+   * none (unix sockets) or is not noted.
+   */
+  senderOf(slot: number): string;
+  /** Closes the socket. The file of a unix socket is removed, unless the socket was inherited. */
   close(): void;
 }
 
@@ -113,7 +164,21 @@ export interface ReceiverOptions {
    * holds, which SO_REUSEPORT alone would let it join.
    */
   readonly isFirst?: boolean;
+  /**
+   * A bound socket of the process, to be used in the place of a new one; see inherited-sockets.ts. Several
+   * receivers of the mmsg kind may read it. The other kinds close it in the end.
+   */
+  readonly inheritedFd?: number;
+  /** Bounds for kinds tcp and unix; STREAM_LIMITS by default. */
+  readonly stream?: StreamLimits;
 }
+
+/** Bounds of a stream where none are given. */
+export const STREAM_LIMITS: StreamLimits = {
+  lineBytesMax: 8192,
+  idleTimeoutMs: 300_000,
+  connectionsMax: 1024,
+};
 
 export interface SenderOptions {
   /** Memory that the iovecs of send() point into. */
@@ -157,7 +222,7 @@ async function mmsgFault(): Promise<string | undefined> {
 }
 
 /**
- * Opens and binds a receiver.
+ * Opens and binds a receiver; for tcp and unix one of streams, whatever io is.
  * Throws OperatorError naming the address when it cannot be bound.
  */
 export async function openReceiver(
@@ -165,6 +230,9 @@ export async function openReceiver(
   address: ListenAddress,
   options: ReceiverOptions,
 ): Promise<BatchReceiver> {
+  if (address.kind === "tcp" || address.kind === "unix") {
+    return (await import("./stream.ts")).openStreamReceiver(address, options);
+  }
   if (io === "mmsg") return (await import("./udp-mmsg.ts")).openReceiver(address, options);
   return (await import("./udp-dgram.ts")).openReceiver(address, options);
 }

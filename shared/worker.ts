@@ -10,7 +10,7 @@
  * Nothing here calls terminate(): a thread that blocks in a system call is not ended by it. Such workers
  * look at a word in shared memory (CONTROL_RUN, CONTROL_DRAIN) and leave by themselves.
  */
-import { type MessagePort, type ResourceLimits, Worker } from "node:worker_threads";
+import { type MessagePort, type ResourceLimits, type TransferListItem, Worker } from "node:worker_threads";
 import { OperatorError } from "./errors.ts";
 
 /** What a parent wants to hear of its worker. Message: what the worker posts once it is ready. */
@@ -22,6 +22,8 @@ export interface WorkerEvents<Message> {
    */
   onExit(code: number, error: Error | undefined): void;
   readonly resourceLimits?: ResourceLimits;
+  /** What of `data` moves to the worker, such as ports. */
+  readonly transferList?: readonly TransferListItem[];
 }
 
 /** A worker that reported ready. Info: what it said then. */
@@ -63,9 +65,10 @@ export function startWorker<Info, Message = never>(
   data: unknown,
   events: WorkerEvents<Message>,
 ): Promise<StartedWorker<Info>> {
-  const { resourceLimits } = events;
+  const { resourceLimits, transferList } = events;
   const worker = new Worker(url, {
     workerData: data,
+    ...(transferList === undefined ? {} : { transferList: [...transferList] }),
     ...(resourceLimits === undefined ? {} : { resourceLimits }),
   });
   let isReady = false;

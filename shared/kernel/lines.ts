@@ -29,6 +29,9 @@ export const LINE_NAME_BYTES: usize = 4;
 /** Offset of the bytes of the whole line without its line feed, 32 bits. */
 export const LINE_BYTES: usize = 8;
 
+/** Offset of where the name is remembered, 32 bits; written by whoever routes the line. */
+export const LINE_PLACE: usize = 12;
+
 /** Bytes that one look covers; most lines are shorter. */
 const BLOCK_BYTES: usize = 64;
 

@@ -2,7 +2,7 @@
  * Packs lines into packets, one open packet for each destination, by the rule of Go statsrelay: a packet
  * leaves when packet + line would exceed packetlen, where the line counts without its line feed and without
  * what is put around it. Packets hence reach packetlen + 1 bytes and the additions to one line; a line that
- * is longer than packetlen travels alone; an empty packet never leaves.
+ * is longer than packetlen travels alone; an empty packet never leaves. Strict packing counts all that.
  *
  *   free buffers --take--> open packet --seal--> sealed packets of the destination --host sends--> free
  *   buffers
@@ -21,9 +21,10 @@ import {
   IOVEC_LENGTH,
   SLOT_PAYLOAD_BYTES_MAX,
 } from "./layout";
+import { RENAMED_BYTES_MAX } from "./relay-codes";
+import { copyWide, writeLine } from "./rewrite";
 
 const LF: u8 = 10;
-const PIPE: u32 = 124;
 
 /** Sealed packets that one destination can have. */
 const PACKETS_MAX: u32 = 64;
@@ -44,6 +45,8 @@ const SEALED: usize = 12;
 const SEALED_LINES: usize = 16;
 /** Lines ever appended, a double. */
 const ROUTED: usize = 24;
+/** Lines not sent because the destination is down, a double. */
+const DOWN: usize = 32;
 
 let destinationCount: u32 = 0;
 let destinations: usize = 0;
@@ -57,38 +60,35 @@ let sealCount: u32 = 0;
 /** Destinations that have sealed packets, 32 bits each. */
 let ready: usize = 0;
 let readyCount: u32 = 0;
-/** What is put before each line and, as tags, behind it. */
-let prefix: usize = 0;
-let prefixBytes: usize = 0;
-let tags: usize = 0;
-let tagsBytes: usize = 0;
+/** Whether packets hold what leaves to packetlen, and not what came. */
+let isStrict: bool = false;
+/** A line as it leaves, where its bytes must be known beforehand. */
+let strictLine: usize = 0;
 
 /**
  * Reserves packets and tables. memoryBase: as in setupBatch. bytesMax: longest packet that does not hold a
- * longer line. prefixLength, tagsLength: bytes put before each line, dot included, and appended as tags;
- * the host writes them to prefixText() and tagsText() before the first line.
+ * longer line. additionsMax: most bytes that are added to a line. isStrictlyPacked: count additions and line
+ * feeds as well.
  */
 export function setupPack(
   memoryBase: u64,
   count: u32,
   bytesMax: u32,
-  prefixLength: u32,
-  tagsLength: u32,
+  additionsMax: usize,
+  isStrictlyPacked: bool,
 ): void {
   destinationCount = count;
   packetlen = bytesMax;
-  prefixBytes = prefixLength;
-  tagsBytes = tagsLength;
-  prefix = reserve(prefixBytes + SLACK_BYTES);
-  tags = reserve(tagsBytes + SLACK_BYTES);
+  isStrict = isStrictlyPacked;
   destinations = reserve(usize(count) * DESTINATION_BYTES);
   ready = reserve(usize(count) * 4);
   sealLog = reserve(usize(bufferCountMax(count)) * 8);
   base = memoryBase;
   setupHeaders();
-  // A line feed, and a comma or "|#" before tags.
-  const additions = prefixBytes + tagsBytes + 3 + SLACK_BYTES;
-  setupBuffers(count, packetlen + additions, usize(SLOT_PAYLOAD_BYTES_MAX) + additions);
+  // The line feed, and the name that a rule may put in the place of a shorter one.
+  const longest = usize(SLOT_PAYLOAD_BYTES_MAX) + usize(RENAMED_BYTES_MAX) + additionsMax + 1 + SLACK_BYTES;
+  if (isStrict) strictLine = reserve(longest);
+  setupBuffers(count, packetlen + additionsMax + 1 + SLACK_BYTES, longest);
 }
 
 function setupHeaders(): void {
@@ -102,37 +102,9 @@ function setupHeaders(): void {
   }
 }
 
-/** Address of the text put before each line. */
-export function prefixText(): usize {
-  return prefix;
-}
-
-/** Address of the tags appended to each line. */
-export function tagsText(): usize {
-  return tags;
-}
-
-/** Whether lines are changed on their way. */
-export function isRewriting(): bool {
-  return prefixBytes + tagsBytes != 0;
-}
-
 /** Address of a destination's record. */
 function recordOf(destination: u32): usize {
   return destinations + usize(destination) * DESTINATION_BYTES;
-}
-
-/** Copies in strides of 64 bytes; reads and writes up to 63 bytes too many. */
-function copyWide(to: usize, from: usize, bytes: usize): void {
-  const end = from + bytes;
-  do {
-    v128.store(to, v128.load(from));
-    v128.store(to, v128.load(from, 16), 16);
-    v128.store(to, v128.load(from, 32), 32);
-    v128.store(to, v128.load(from, 48), 48);
-    from += 64;
-    to += 64;
-  } while (from < end);
 }
 
 /**
@@ -161,7 +133,7 @@ function closeLine(record: usize, end: usize): void {
 /** Appends a line as it came. Returns whether it was taken; if not, sealed packets must be sent first. */
 export function append(destination: u32, line: usize, bytes: usize): bool {
   const record = recordOf(destination);
-  const to = makeRoom(record, destination, bytes);
+  const to = makeRoom(record, destination, bytes + usize(isStrict));
   if (to == 0) return false;
   copyWide(to, line, bytes);
   store<u8>(to + bytes, LF);
@@ -179,44 +151,42 @@ export function appendOwn(destination: u32, line: usize, bytes: usize): bool {
   return true;
 }
 
-/** Same as append, with the prefix before and the tags behind the line. */
-export function appendRewritten(destination: u32, line: usize, bytes: usize): bool {
+/**
+ * Same as append, for a line as it leaves along a route. name, newBytes: the name in the place of the line's
+ * own, which may be the same.
+ */
+export function appendChanged(
+  destination: u32,
+  route: u32,
+  line: usize,
+  nameBytes: usize,
+  bytes: usize,
+  name: usize,
+  newBytes: usize,
+): bool {
+  if (isStrict) {
+    const end = writeLine(strictLine, route, line, nameBytes, bytes, name, newBytes);
+    return append(destination, strictLine, end - strictLine);
+  }
   const record = recordOf(destination);
-  let to = makeRoom(record, destination, bytes);
+  const to = makeRoom(record, destination, bytes - nameBytes + newBytes);
   if (to == 0) return false;
-  if (prefixBytes != 0) {
-    copyWide(to, prefix, prefixBytes);
-    to += prefixBytes;
-  }
-  copyWide(to, line, bytes);
-  to += bytes;
-  if (tagsBytes != 0) {
-    if (hasTags(line, bytes)) {
-      store<u8>(to, 44);
-      to += 1;
-    } else {
-      // "|#", little endian.
-      store<u16>(to, 0x237c);
-      to += 2;
-    }
-    copyWide(to, tags, tagsBytes);
-    to += tagsBytes;
-  }
-  store<u8>(to, LF);
-  closeLine(record, to + 1);
+  const end = writeLine(to, route, line, nameBytes, bytes, name, newBytes);
+  store<u8>(end, LF);
+  closeLine(record, end + 1);
   return true;
 }
 
-/** Whether `|#` occurs anywhere in a line. */
-function hasTags(line: usize, bytes: usize): bool {
-  const pipes = i8x16.splat(i8(PIPE));
-  const hashes = i8x16.splat(35);
-  for (let i: usize = 0; i + 1 < bytes; i += 16) {
-    const found = v128.and(i8x16.eq(v128.load(line + i), pipes), i8x16.eq(v128.load(line + i, 1), hashes));
-    const hits = i8x16.bitmask(found);
-    if (hits != 0) return i + usize(ctz(hits)) + 1 < bytes;
-  }
-  return false;
+/** Counts a line for a destination that is down and gets none. */
+export function countDown(destination: u32): void {
+  const record = recordOf(destination);
+  store<f64>(record, load<f64>(record, ROUTED) + 1, ROUTED);
+  store<f64>(record, load<f64>(record, DOWN) + 1, DOWN);
+}
+
+/** Lines of a destination that it did not get because it is down. */
+export function linesDown(destination: u32): f64 {
+  return load<f64>(recordOf(destination), DOWN);
 }
 
 /** Closes the open packet. Returns false where the destination can have no more sealed packets. */

@@ -6,19 +6,14 @@ import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import {
-  describeOptions,
-  loadConfig,
-  type Override,
-  parseConfig,
-  printConfig,
-  type SuiteConfig,
-} from "../../shared/config.ts";
-import { OPTIONS, SECTIONS, type SectionName } from "../../shared/config-options.ts";
+import { loadConfig, type Override, parseConfig, type SuiteConfig } from "../../shared/config.ts";
+import { optionsOf, SECTIONS } from "../../shared/config-options.ts";
+import { defaultOf, listRule, parentOf } from "../../shared/config-rows.ts";
 import { parseDuration, parseSize, printDuration, printSize } from "../../shared/config-values.ts";
 import { OperatorError } from "../../shared/errors.ts";
 
 const top = findTop(dirname(fileURLToPath(import.meta.url)));
+const EXAMPLE_ROUTE = optionsOf("route.mirror")!;
 const suiteFile = join(top, "config", "suite.ini");
 const folder = mkdtempSync(join(tmpdir(), "config-test-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -49,28 +44,47 @@ function faultOf(path: string): string {
   assert.fail(`accepted: ${path}`);
 }
 
-test("suite.ini has every key in the order of the table, explained, at its default", () => {
+/** Keys as suite.ini shows them, section by section; the section that is a comment is called `#`. */
+function shownKeys(): string[] {
   const shown: string[] = [];
   let section = "";
   let isExplained = false;
   for (const line of readFileSync(suiteFile, "utf8").split("\n")) {
-    const [, header] = /^\[(.*)\]$/.exec(line) ?? [];
+    const [, mark, header] = /^(# )?\[(.*)\]$/.exec(line) ?? [];
     const [, key, brackets, value] = /^(?:# )?([a-z-]+)(\[\])? =(.*)$/.exec(line) ?? [];
-    if (header !== undefined) section = header;
+    if (header !== undefined) section = mark === undefined ? header : "#";
     if (key !== undefined) {
       assert.ok(isExplained || line.startsWith("#"), `${section}.${key} is not explained`);
       const isInherited = line.startsWith("#");
       shown.push(`${section}.${key}${isInherited ? "" : ` =${value}`}`);
-      if (brackets !== undefined) assert.equal(SECTIONS.get(section)?.get(key)?.kind, "list");
+      const option = section === "#" ? EXAMPLE_ROUTE.get(key) : SECTIONS.get(section)?.get(key);
+      if (brackets !== undefined) assert.ok(listRule(option!) !== undefined, `${key} is no list`);
     }
     isExplained = line.startsWith("#") || (isExplained && key !== undefined);
   }
-  const wanted = [...SECTIONS].flatMap(([name, options]) =>
-    [...options].map(([key, option]) =>
-      option.kind === "inherited" ? `${name}.${key}` : `${name}.${key} = ${option.default}`.trimEnd(),
+  return shown;
+}
+
+test("suite.ini has every key in the order of the table, explained, at its default", () => {
+  const wanted = [...SECTIONS].flatMap(([name, options]) => [
+    ...[...options].map(([key, option]) =>
+      parentOf(option) === undefined ? `${name}.${key} = ${defaultOf(option)}`.trimEnd() : `${name}.${key}`,
     ),
+    ...(name === "relay" ? [...EXAMPLE_ROUTE.keys()].map((key) => `#.${key}`) : []),
+  ]);
+  assert.deepEqual(shownKeys(), wanted);
+});
+
+test("the route that suite.ini shows is a good one", () => {
+  const lines = readFileSync(suiteFile, "utf8").split("\n");
+  const from = lines.indexOf("# [route.mirror]");
+  const to = lines.indexOf("[aggregator]");
+  const bare = lines.slice(from, to).map((line) => line.replace(/^# (?=\[|[a-z-]+(?:\[\])? =)/, ""));
+  const { routes } = parse(bare.join("\n")).relay;
+  assert.deepEqual(
+    routes.map(({ name, match, mode, sharePercent }) => [name, match, mode, sharePercent]),
+    [["mirror", ["app.**"], "copy", 5]],
   );
-  assert.deepEqual(shown, wanted);
 });
 
 test("suite.ini means what no file means", () => {
@@ -89,22 +103,8 @@ test("quickstart.ini is valid and stays on this machine", () => {
 
 test("the defaults are typed values", () => {
   const { relay, aggregator, carbon, aggregation, naming, cluster, ...others } = loadConfig();
-  assert.deepEqual(relay, {
-    listen: [{ kind: "udp", host: "0.0.0.0", port: 9125 }],
-    threads: 1,
-    io: "auto",
-    prefix: "statsrelay",
-    destinations: [],
-    hash: "fnv1a-jump",
-    packetlen: 1400,
-    flushIntervalMs: 1000,
-    metricsPrefix: "",
-    metricsTags: "",
-    sendproto: "udp",
-    management: { host: "127.0.0.1", port: 9126 },
-    receiveBufferBytes: 16 * 2 ** 20,
-    drainTimeoutMs: 5000,
-  });
+  // Key for key in config-relay.test.ts.
+  assert.deepEqual([relay.threads, relay.receiveBufferBytes, relay.routes], [1, 16 * 2 ** 20, []]);
   assert.deepEqual([aggregator.memoryBytesMax, aggregator.backlogBytesMax], [2 ** 31, 2 ** 28]);
   assert.deepEqual([carbon.queueAgeMs, carbon.retryDelayMultiplier], [3_600_000, 2]);
   assert.deepEqual(
@@ -113,7 +113,11 @@ test("the defaults are typed values", () => {
   );
   assert.deepEqual(naming.timer, { destination: "smart", prefix: "", tag: "aggregate" });
   assert.deepEqual(cluster, { snapshotIntervalMs: 1000 });
-  assert.deepEqual(others, { log: { level: "info", format: "json" }, console: { rows: 40 } });
+  assert.deepEqual(others, {
+    fileKind: "suite",
+    log: { level: "info", format: "json" },
+    console: { rows: 40 },
+  });
 });
 
 test("lists come from one line or from several", () => {
@@ -147,7 +151,8 @@ test("what a type does not say about names it takes from the default, field by f
 });
 
 test("addresses", () => {
-  const text = "[relay]\nlisten = udp://[::1]:0 udp://localhost:1 unixgram:///run/a.sock\nmanagement =\n";
+  const urls = "udp://[::1]:0 udp://localhost:1 unixgram:///run/a.sock tcp://*:2 unix:///run/b";
+  const text = `[relay]\nlisten = ${urls}\nmanagement =\n`;
   const { relay } = parse(
     `${text}[aggregator]\nmanagement = [::1]:0\nstats-prefix = a.b..\nstats-interval = 0`,
   );
@@ -155,6 +160,8 @@ test("addresses", () => {
     { kind: "udp", host: "::1", port: 0 },
     { kind: "udp", host: "localhost", port: 1 },
     { kind: "unixgram", path: "/run/a.sock" },
+    { kind: "tcp", host: "*", port: 2 },
+    { kind: "unix", path: "/run/b" },
   ]);
   assert.equal(relay.management, undefined);
   const { aggregator } = parse(
@@ -230,6 +237,13 @@ test("nothing that is thrown is no report, whatever the text", () => {
     "\\",
     "threads",
     "listen",
+    "[route.x]",
+    "match[]",
+    "/(/",
+    "->",
+    "bind_port",
+    "destinations",
+    "a:1*2",
   );
   const texts = fc.oneof(
     fc.string({ unit: "binary" }),
@@ -244,71 +258,6 @@ test("nothing that is thrown is no report, whatever the text", () => {
       }
     }),
   );
-});
-
-/** Texts of which each option takes some. */
-const SAMPLES = (
-  "0 1 2 7 64 100 1400 2000 60000 1.5 2.25 10ms 1s 1m30s 5m 1h 720h 1k 64k 4m 16m 1g 4g none error debug " +
-  "json text auto mmsg dgram fnv1a-jump udp test carbon console no up down smart name tag both value p99 " +
-  "count percentile-99.9 udp://[::1]:0 udp://a.b:65535 unixgram:///a;b/#c unixgram:///\u00e9\"' " +
-  'a:1 [::1]:2 10.0.0.1:3:x :4:\u00e9;" b:http'
-).split(" ");
-
-/** Overrides of one option by values that it takes; none where the option is left alone. */
-function overridesOf(section: string, key: string): fc.Arbitrary<Override[]> {
-  const option = SECTIONS.get(section)!.get(key)!;
-  const takes = (text: string): boolean => "value" in option.type.parse(text);
-  const samples = SAMPLES.filter(takes);
-  assert.ok(samples.length > 0, `no sample for ${section}.${key}`);
-  const isText = option.type.shape.includes("without");
-  const text = isText ? fc.string({ unit: "grapheme" }).filter(takes) : fc.constantFrom(...samples);
-  const isEmptyFine = option.kind === "list" && option.rule.empty === "blank";
-  const values =
-    option.kind === "list" ? fc.array(text, { minLength: isEmptyFine ? 0 : 1 }) : text.map((one) => [one]);
-  const override = values.map((list): Override[] => [{ section, key, values: list, origin: "--x" }]);
-  return fc.oneof(override, fc.constant<Override[]>([]));
-}
-
-test("a printed configuration parses to the same one", () => {
-  const options = [...SECTIONS].flatMap(([section, rows]) =>
-    [...rows.keys()].map((key) => overridesOf(section, key)),
-  );
-  let compared = 0;
-  fc.assert(
-    fc.property(fc.tuple(...options), (chosen) => {
-      let config: SuiteConfig;
-      try {
-        config = parse("", chosen.flat());
-      } catch {
-        // Values that are fine one by one may contradict each other.
-        fc.pre(false);
-        return;
-      }
-      assert.deepEqual(parse(printConfig(config)), config);
-      compared++;
-    }),
-    { numRuns: 200 },
-  );
-  assert.equal(compared, 200);
-});
-
-test("an empty list and a silenced type survive printing", () => {
-  const config = parse("[aggregation]\nset = none\n[carbon]\naddress =\n[aggregator]\nsinks = console");
-  const printed = printConfig(config);
-  assert.match(printed, /^set = none$/m);
-  assert.match(printed, /^address =$/m);
-  assert.deepEqual(parse(printed), config);
-});
-
-test("help names every key", () => {
-  for (const section of Object.keys(OPTIONS) as SectionName[]) {
-    const lines = describeOptions(section);
-    assert.equal(lines[0], `[${section}]`);
-    assert.equal(lines.length, 1 + 2 * SECTIONS.get(section)!.size);
-  }
-  const [, key, doc] = describeOptions("cluster");
-  assert.equal(key, "  snapshot-interval = 1s");
-  assert.equal(doc, "      Pace of snapshots (10ms..1m).");
 });
 
 test("durations and sizes", () => {

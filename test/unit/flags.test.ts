@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FLAGS, relayUsage } from "../../relay/flag-table.ts";
-import { readDurationMs, readInteger } from "../../relay/flag-values.ts";
 import { parseFlags, requireDestinations } from "../../relay/flags.ts";
-import { loadConfig } from "../../shared/config.ts";
+import { loadConfig, parseConfig } from "../../shared/config.ts";
 import { OperatorError } from "../../shared/errors.ts";
 
 /** Splits at blanks; `''` stands for an empty argument. */
@@ -60,6 +59,8 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-bufsize -1", "relay.receive-buffer=1024 (-bufsize)"],
   ["-bufsize 2147483647", "relay.receive-buffer=1073741824 (-bufsize)"],
   ["-sendproto UDP", "relay.sendproto=udp (-sendproto)"],
+  ["-sendproto tcp", "relay.sendproto=tcp (-sendproto)"],
+  ["-sendproto TLS", "relay.sendproto=tls (-sendproto)"],
   ["-sendproto Test", "relay.sendproto=test (-sendproto)"],
   ["-v", "log.level=debug (-v)"],
   ["-verbose", "log.level=debug (-verbose)"],
@@ -68,18 +69,23 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-v -verbose=0"],
   ["-v -log-level warn", "log.level=debug (-v)", "log.level=warn (-log-level)"],
   ["-log-level warn -v", "log.level=warn (-log-level)", "log.level=debug (-v)"],
-  ["-t 1s"],
-  ["-t 0"],
-  ["-tcptimeout 1m30s"],
-  ["-tcptimeout=-1.5h"],
+  ["-t 2s", "relay.connect-timeout=2s (-t)", "relay.write-timeout=2s (-t)"],
+  ["-t 0", "relay.connect-timeout=10ms (-t)", "relay.write-timeout=10ms (-t)"],
+  ["-tcptimeout 1m30s", "relay.connect-timeout=90s (-tcptimeout)", "relay.write-timeout=90s (-tcptimeout)"],
+  ["-tcptimeout=-1.5h", "relay.connect-timeout=10ms (-tcptimeout)", "relay.write-timeout=10ms (-tcptimeout)"],
+  ["-tcptimeout=1h", "relay.connect-timeout=5m (-tcptimeout)", "relay.write-timeout=5m (-tcptimeout)"],
   ["-tcpmaxactive -1"],
   ["-tcpmaxidle 10"],
   ["-tcpmaxtimeout 5m"],
   ["-tcpmaxnew 0o17"],
   ["-backoff-retries 3"],
-  ["-backoff-min 50ms"],
-  ["-backoff-max 1.5s"],
-  ["-backoff-factor 1.5e0"],
+  ["-backoff-min 50ms", "relay.retry-delay=50ms (-backoff-min)"],
+  ["-backoff-min 1us", "relay.retry-delay=1ms (-backoff-min)"],
+  ["-backoff-max 1.5s", "relay.retry-delay-max=1500ms (-backoff-max)"],
+  ["-backoff-max 999h", "relay.retry-delay-max=1h (-backoff-max)"],
+  ["-backoff-factor 1.5e0", "relay.retry-delay-multiplier=1.5 (-backoff-factor)"],
+  ["-backoff-factor 0.5", "relay.retry-delay-multiplier=1 (-backoff-factor)"],
+  ["-backoff-factor +Inf", "relay.retry-delay-multiplier=100 (-backoff-factor)"],
   ["-dnscache"],
   ["-dnscache=false"],
   ["-dnscache-time 1s"],
@@ -89,6 +95,28 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-pprof"],
   ["-pprof-bind :8080"],
   ["-threads 2", "relay.threads=2 (-threads)"],
+  ["-listen udp://127.0.0.1:1", "relay.listen=udp://127.0.0.1:1 (-listen)"],
+  ["-listen tcp://*:1,,unix:///a", "relay.listen=tcp://*:1,unix:///a (-listen)"],
+  ["-listen udp://*:1 -listen tcp://*:2", "relay.listen=tcp://*:2 (-listen)"],
+  ["-hash djb2-mod", "relay.hash=djb2-mod (-hash)"],
+  ["-key sorted", "relay.key=sorted (-key)"],
+  ["-replicas 2", "relay.replicas=2 (-replicas)"],
+  ["-on-dead next", "relay.on-dead=next (-on-dead)"],
+  ["-expect-ring 0123456789ABCDEF", "relay.expect-ring=0123456789ABCDEF (-expect-ring)"],
+  ["-strict-packetlen", "relay.strict-packetlen=yes (-strict-packetlen)"],
+  ["-strict-packetlen=F", "relay.strict-packetlen=no (-strict-packetlen)"],
+  ["-trim-cr", "relay.trim-cr=yes (-trim-cr)"],
+  ["-tags-in-section=1", "relay.tags-in-section=yes (-tags-in-section)"],
+  ["-validate=TRUE", "relay.validate=yes (-validate)"],
+  ["-tag-format graphite", "relay.tag-format=graphite (-tag-format)"],
+  ["-metrics-suffix s", "relay.metrics-suffix=s (-metrics-suffix)"],
+  ["-health http:80/a", "relay.health=http:80/a (-health)"],
+  ["-health-listen [::1]:0", "relay.health-listen=[::1]:0 (-health-listen)"],
+  ["-drain-delay 5s", "relay.drain-delay=5s (-drain-delay)"],
+  ["-spool-dir /a", "relay.spool-dir=/a (-spool-dir)"],
+  ["-resolve-interval 0", "relay.resolve-interval=0 (-resolve-interval)"],
+  ["-stats full", "relay.stats=full (-stats)"],
+  ["-handover 10s", "relay.handover=10s (-handover)"],
   ["-io dgram", "relay.io=dgram (-io)"],
   ["-flush-interval 100ms", "relay.flush-interval=100ms (-flush-interval)"],
   ["-flush-interval=100", "relay.flush-interval=100 (-flush-interval)"],
@@ -97,6 +125,7 @@ const GOOD: readonly (readonly [line: string, ...overrides: string[]])[] = [
   ["-drain-timeout 2s", "relay.drain-timeout=2s (-drain-timeout)"],
   ["-log-format text", "log.format=text (-log-format)"],
   ["-threads 1 -threads 2", "relay.threads=2 (-threads)"],
+  ["tcp://a:1 a:1*3 unixgram:///b", "relay.destinations=tcp://a:1,a:1*3,unixgram:///b (destination)"],
   ["a:1 [::1]:2:x :3", "relay.destinations=a:1,[::1]:2:x,:3 (destination)"],
   ["-v a:1", "log.level=debug (-v)", "relay.destinations=a:1 (destination)"],
   ["-- a:statsd", "relay.destinations=a:statsd (destination)"],
@@ -112,6 +141,18 @@ for (const [line, ...expected] of GOOD) {
     loadConfig(undefined, parseFlags(split(line)).overrides);
   });
 }
+
+test("every flag that sets an option is tried", () => {
+  const lines = GOOD.map(([line]) => line);
+  for (const { names, effect } of FLAGS) {
+    if (effect.kind !== "option" && effect.kind !== "options") continue;
+    for (const name of names)
+      assert.ok(
+        lines.some((line) => new RegExp(`-${name}\\b`).test(line)),
+        name,
+      );
+  }
+});
 
 test("the table has every flag of Go statsrelay", () => {
   const names =
@@ -136,10 +177,20 @@ const WHOLE = "give a whole number, such as 1400 or 0x578";
 const DURATION = "give a duration with its unit, such as 1.5s or 1m30s";
 const DESTINATION = "write HOST:PORT or HOST:PORT:INSTANCE, with an IPv6 address in brackets";
 
+const URLS = "write udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH or unix:///PATH";
+
 /** Arguments, and exit code and fault. */
 const BAD: readonly (readonly [line: string, fault: string])[] = [
   ["-x", "2: -x is an unknown flag"],
-  ["--strict-packetlen", "2: --strict-packetlen is an unknown flag"],
+  ["--strict-packetlen=yes", '2: --strict-packetlen: "yes" is no value for it; give true or false'],
+  ["--listen ''", '2: --listen: "" is empty; name at least one listen URL'],
+  ["--listen a:1", '2: --listen: "a:1" has no scheme; write udp://a:1'],
+  ["--listen udp://a:1,b", `2: --listen: "b" is no listen URL; ${URLS}`],
+  ["--listen udp://a:1 -p 1", "2: --listen and -p both say where to listen; give one of them"],
+  ["--hash djb2", '2: --hash: "djb2" is unknown; write djb2-mod'],
+  ["--replicas 0", '2: --replicas: "0" is too small; choose within 1..16'],
+  ["--health http", '2: --health: "http" has no port to ask; write http:PORT/PATH'],
+  ["-backoff-factor NaN", '2: -backoff-factor: "NaN" is no value for it; give a number, such as 1.5'],
   ["--constructor", "2: --constructor is an unknown flag"],
   ["--__proto__=1", "2: --__proto__ is an unknown flag"],
   ["---v", '2: "---v" is no flag'],
@@ -162,9 +213,7 @@ const BAD: readonly (readonly [line: string, fault: string])[] = [
   ["-packetlen 65508", '2: -packetlen: "65508" is too large; choose within 0..65507'],
   ["-packetlen -1", '2: -packetlen: "-1" is no whole number; write digits without blanks, signs or units'],
   ["-bufsize 16m", `2: -bufsize: "16m" is no value for it; ${WHOLE}`],
-  ["-sendproto TCP", '2: -sendproto: "TCP" is not supported: this version sends UDP only; write udp'],
-  ["--sendproto=tcp", '2: --sendproto: "tcp" is not supported: this version sends UDP only; write udp'],
-  ["-sendproto sctp", '2: -sendproto: "sctp" is unknown; choose one of udp, test'],
+  ["-sendproto sctp", '2: -sendproto: "sctp" is unknown; choose one of udp, tcp, tls, test'],
   ["-t 1", `2: -t: "1" is no value for it; ${DURATION}`],
   ["-t 1d", `2: -t: "1d" is no value for it; ${DURATION}`],
   ["-t .s", `2: -t: ".s" is no value for it; ${DURATION}`],
@@ -225,10 +274,24 @@ test("management pages that nobody asked for are optional", () => {
 });
 
 test("flags without effect are told", () => {
-  assert.deepEqual(parseFlags(split("-t 1s --dnscache=false -maxprocs 2 -v a:1")).warnings, [
-    "-t has no effect: it concerns TCP, and this version sends UDP only",
-    "--dnscache has no effect: destinations are resolved once, at the start",
+  const line = "-tcpmaxidle 1 -backoff-retries 3 --dnscache=false -maxprocs 2 -v a:1";
+  const cache =
+    "names are looked up in the background and the last good address is kept (--resolve-interval)";
+  assert.deepEqual(parseFlags(split(line)).warnings, [
+    "-tcpmaxidle has no effect: each destination has one lasting connection",
+    "-backoff-retries has no effect: " +
+      "what could not be sent is tried once more over a new connection, then queued",
+    `--dnscache has no effect: ${cache}`,
     "-maxprocs has no effect: --threads sets the number of receivers",
+  ]);
+});
+
+test("values that Go takes and the relay bends are told", () => {
+  assert.deepEqual(parseFlags(split("-t 0 --backoff-max 1s -backoff-factor 0.5 -bufsize 1 a:1")).warnings, [
+    "-t 0 is out of bounds: relay.connect-timeout is 10ms",
+    "-t 0 is out of bounds: relay.write-timeout is 10ms",
+    "-backoff-factor 0.5 is out of bounds: relay.retry-delay-multiplier is 1",
+    "-bufsize 1 is out of bounds: relay.receive-buffer is 1024",
   ]);
 });
 
@@ -247,25 +310,13 @@ test("destinations come as arguments or from the file", () => {
     () => requireDestinations(loadConfig().relay),
     (error) => error instanceof OperatorError && error.exitCode === 1,
   );
+  for (const text of ["[relay]\ndestinations-file = f", "[route.x]\ndestinations = a:1"]) {
+    requireDestinations(parseConfig(text, "x.ini").relay);
+  }
 });
 
-test("numbers and durations of Go", () => {
-  const integers = { "0": 0n, "-0x_fF": -255n, "0B11": 3n, "0_7": 7n, "0o17": 15n, "1_2_3": 123n, "00": 0n };
-  for (const [text, value] of Object.entries(integers)) assert.equal(readInteger(text), value, text);
-  for (const text of ["", "-", "0x", "0b2", "0o8", "1_", "x", " 1", "1e3", "ff", "0_", "--1"]) {
-    assert.equal(readInteger(text), undefined, text);
-  }
-  const durations = {
-    "0": 0,
-    "-0": 0,
-    "1h1m1s": 3_661_000,
-    "-1.5s": -1500,
-    "+1.s": 1000,
-    "1us": 0.001,
-    "1m1m": 120_000,
-  };
-  for (const [text, ms] of Object.entries(durations)) assert.equal(readDurationMs(text), ms, text);
-  for (const text of ["", "1", "s", "1 s", "1S", "-", "1s1", "1e3s", "9999999h"]) {
-    assert.equal(readDurationMs(text), undefined, text);
-  }
+test("destinations as arguments take the place of a destinations-file", () => {
+  const { overrides } = parseFlags(split("--config x.ini a:1"));
+  const { relay } = parseConfig("[relay]\ndestinations-file = f", "x.ini", overrides);
+  assert.deepEqual([relay.destinations, relay.destinationsFile], [["a:1"], ""]);
 });

@@ -1,0 +1,51 @@
+/**
+ * Who sent the datagrams of a batch: room for the sockaddr that recvmmsg(2) writes beside each of them. Off,
+ * the headers point nowhere and the system call has nothing to write.
+ */
+import { HEADER_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
+import { decodeHost } from "./sockaddr.ts";
+import type { ReceiveBatch } from "./udp.ts";
+
+/** Offset of msg_name in a mmsghdr, a 64-bit address. */
+const HEADER_NAME = 0;
+/** Offset of msg_namelen, 32 bits: room before the call, bytes written after it. */
+const HEADER_NAME_BYTES = 8;
+/** sizeof(struct sockaddr_storage). */
+const NAME_BYTES = 128;
+
+export class SenderNames {
+  readonly #names = Buffer.alloc(SLOT_COUNT * NAME_BYTES);
+  readonly #base: bigint;
+
+  /** addressOf: returns the system address of a buffer, which stays where it is. */
+  constructor(addressOf: (buffer: ArrayBuffer) => bigint) {
+    this.#base = addressOf(this.#names.buffer);
+  }
+
+  /** Makes all headers ready for a call; the call before it has overwritten their lengths. */
+  attach({ memory, headers }: ReceiveBatch): void {
+    const view = new DataView(memory.buffer);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const header = headers + slot * HEADER_BYTES;
+      view.setBigUint64(header + HEADER_NAME, this.#base + BigInt(slot * NAME_BYTES), true);
+      view.setUint32(header + HEADER_NAME_BYTES, NAME_BYTES, true);
+      // A datagram without a sender's address leaves the name as it is.
+      this.#names.writeUInt16LE(0, slot * NAME_BYTES);
+    }
+  }
+
+  /** Lets the headers point nowhere again. */
+  detach({ memory, headers }: ReceiveBatch): void {
+    const view = new DataView(memory.buffer);
+    for (let slot = 0; slot < SLOT_COUNT; slot++) {
+      const header = headers + slot * HEADER_BYTES;
+      view.setBigUint64(header + HEADER_NAME, 0n, true);
+      view.setUint32(header + HEADER_NAME_BYTES, 0, true);
+    }
+  }
+
+  /** Returns the address literal of a slot's sender, or an empty text. */
+  nameOf(slot: number): string {
+    return decodeHost(this.#names.subarray(slot * NAME_BYTES, (slot + 1) * NAME_BYTES));
+  }
+}

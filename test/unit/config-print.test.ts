@@ -1,0 +1,145 @@
+/** What --print-config and --help show. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  describeOptions,
+  type Override,
+  parseConfig,
+  printConfig,
+  type SuiteConfig,
+} from "../../shared/config.ts";
+import { OPTIONS, optionsOf, SECTIONS, type SectionName } from "../../shared/config-options.ts";
+import { ROUTE_PLACEHOLDER } from "../../shared/config-relay.ts";
+import { listRule } from "../../shared/config-rows.ts";
+
+function parse(text: string, overrides: readonly Override[] = []): SuiteConfig {
+  return parseConfig(text, "x.ini", overrides);
+}
+
+/** Texts of which each option takes some. */
+const SAMPLES = (
+  "0 1 2 7 64 100 1400 2000 60000 1.5 2.25 10ms 1s 1m30s 5m 1h 720h 1k 64k 4m 16m 1g 4g none error debug " +
+  "json text auto mmsg dgram fnv1a-jump djb2-mod murmur3-shards sorted drop next yes keep graphite 0.1 " +
+  "33.3 a.=5 b=1 http:80/x tcp:1 statsd:2 refusal go full copy move tcp tls 0123456789abcdef udp test " +
+  "carbon console no up down smart name tag both value p99 count percentile-99.9 udp://[::1]:0 " +
+  "udp://a.b:65535 unixgram:///a;b/#c unixgram:///\u00e9\"' tcp://*:3 unix:///e " +
+  'a:1 [::1]:2 10.0.0.1:3:x :4:\u00e9;" b:http tcp://c:5*3 unixgram:///d*2 ' +
+  "app.** /^a\\.[b,c]{1,2}#\\d$/"
+)
+  .split(" ")
+  .concat("a.* -> b.$1", "/x;y z/ -> q");
+
+/** Options that contradict others at nearly every value; they are printed in config-routes.test.ts. */
+const CONTRARY = ["shards", "replicas", "destinations-file", "tls-cert", "tls-key"];
+
+/** Values that one option takes; none where it is left alone. */
+function valuesOf(section: string, key: string): fc.Arbitrary<string[] | undefined> {
+  const option = optionsOf(section)!.get(key)!;
+  const takes = (text: string): boolean => "value" in option.type.parse(text);
+  const samples = SAMPLES.filter(takes);
+  assert.ok(samples.length > 0, `no sample for ${section}.${key}`);
+  const isText = option.type.shape.includes("without");
+  const text = isText ? fc.string({ unit: "grapheme" }).filter(takes) : fc.constantFrom(...samples);
+  const rule = listRule(option);
+  const isEmptyFine = rule?.empty === "blank";
+  const values =
+    rule === undefined ? text.map((one) => [one]) : fc.array(text, { minLength: isEmptyFine ? 0 : 1 });
+  if (CONTRARY.includes(key)) return fc.constant(undefined);
+  return fc.option(values, { nil: undefined });
+}
+
+function overridesOf(section: string, key: string): fc.Arbitrary<Override[]> {
+  return valuesOf(section, key).map((values): Override[] =>
+    values === undefined ? [] : [{ section, key, values, origin: "--x" }],
+  );
+}
+
+/** A section as it may stand in a file. */
+function textOf(section: string): fc.Arbitrary<string> {
+  const lines = [...optionsOf(section)!].map(([key, option]) =>
+    valuesOf(section, key).map((values): string[] => {
+      if (values === undefined) return [];
+      const isList = listRule(option) !== undefined;
+      if (isList && values.length === 0) return [`${key} =`];
+      return values.map((value) => `${key}${isList ? "[]" : ""} = ${JSON.stringify(value)}`);
+    }),
+  );
+  const text = fc.tuple(...lines).map((list) => [`[${section}]`, ...list.flat()].join("\n"));
+  // A route without destinations is a fault.
+  return text.filter((one) => section === "relay" || one.includes("\ndestinations[]"));
+}
+
+test("a printed configuration parses to the same one", () => {
+  const options = [...SECTIONS].flatMap(([section, rows]) =>
+    [...rows.keys()].map((key) => overridesOf(section, key)),
+  );
+  let compared = 0;
+  fc.assert(
+    fc.property(fc.tuple(...options), (chosen) => {
+      let config: SuiteConfig;
+      try {
+        config = parse("", chosen.flat());
+      } catch {
+        // Values that are fine one by one may contradict each other.
+        fc.pre(false);
+        return;
+      }
+      assert.deepEqual(parse(printConfig(config)), config);
+      compared++;
+    }),
+    { numRuns: 200 },
+  );
+  assert.equal(compared, 200);
+});
+
+test("printed routes parse to the same ones", () => {
+  let compared = 0;
+  const texts = fc.tuple(textOf("route.b"), textOf("relay"), textOf("route.a"));
+  fc.assert(
+    fc.property(texts, (sections) => {
+      let config: SuiteConfig;
+      try {
+        config = parse(sections.join("\n"));
+      } catch {
+        fc.pre(false);
+        return;
+      }
+      assert.deepEqual(
+        config.relay.routes.map(({ name }) => name),
+        ["b", "a"],
+      );
+      assert.deepEqual(parse(printConfig(config)), config);
+      compared++;
+    }),
+    { numRuns: 100 },
+  );
+  assert.equal(compared, 100);
+});
+
+test("an empty list and a silenced type survive printing", () => {
+  const config = parse("[aggregation]\nset = none\n[carbon]\naddress =\n[aggregator]\nsinks = console");
+  const printed = printConfig(config);
+  assert.match(printed, /^set = none$/m);
+  assert.match(printed, /^address =$/m);
+  assert.deepEqual(parse(printed), config);
+});
+
+test("blanks at either end survive printing", () => {
+  for (const tags of [" a", "a ", " ", "a  b"]) {
+    const config = parse(`[relay]\nmetrics-tags = ${JSON.stringify(tags)}`);
+    assert.equal(config.relay.metricsTags, tags);
+    assert.deepEqual(parse(printConfig(config)), config);
+  }
+});
+
+test("help names every key", () => {
+  for (const section of [...(Object.keys(OPTIONS) as SectionName[]), ROUTE_PLACEHOLDER] as const) {
+    const lines = describeOptions(section);
+    assert.equal(lines[0], `[${section}]`);
+    assert.equal(lines.length, 1 + 2 * optionsOf(section)!.size);
+  }
+  const [, key, doc] = describeOptions("cluster");
+  assert.equal(key, "  snapshot-interval = 1s");
+  assert.equal(doc, "      Pace of snapshots (10ms..1m).");
+});

@@ -1,0 +1,124 @@
+/** The files of config/examples: each is valid, and what they say of each other is true. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { loadConfig, type RelayConfig } from "../../shared/config.ts";
+import { describeAddress } from "../../shared/sockaddr.ts";
+
+const top = findTop(dirname(fileURLToPath(import.meta.url)));
+const examples = join(top, "config", "examples");
+const files = readdirSync(examples, { recursive: true })
+  .map((path) => String(path).split(sep).join("/"))
+  .sort();
+
+/** The nearest folder upwards that holds the examples. */
+function findTop(folder: string): string {
+  return existsSync(join(folder, "config", "examples")) ? folder : findTop(dirname(folder));
+}
+
+function read(path: string): string {
+  return readFileSync(join(examples, path), "utf8");
+}
+
+/** Values of a key of a unit or of keepalived's configuration, comments left out. */
+function valuesOf(text: string, key: RegExp): string[] {
+  const pattern = new RegExp(`^\\s*(?:${key.source})[\\s=]+(.*?)\\s*$`, "gm");
+  return [...text.matchAll(pattern)].map((match) => match.at(-1)!);
+}
+
+function relayOf(path: string): RelayConfig {
+  return loadConfig(join(examples, path)).relay;
+}
+
+const iniFiles = files.filter((path) => path.endsWith(".ini"));
+
+test("there are examples", () => {
+  assert.ok(iniFiles.length >= 10, iniFiles.join(" "));
+});
+
+for (const path of iniFiles) {
+  test(`${path} is valid, without a warning`, () => {
+    const warnings: string[] = [];
+    const { relay } = loadConfig(join(examples, path), [], (text) => warnings.push(text));
+    // A file of another program is announced as such.
+    const announced = path === "fleet/rust-proxy.ini" ? 1 : 0;
+    assert.equal(warnings.length, announced, warnings.join("; "));
+    if (announced > 0) assert.match(warnings[0]!, /Rust sharding proxy/);
+    if (!path.endsWith("bioyino.ini"))
+      assert.ok(relay.destinations.length > 0, "a relay without destinations");
+  });
+}
+
+test("the list of examples names each file, and each file that it names is there", () => {
+  const named = [...read("README.md").matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1]!);
+  assert.deepEqual(
+    named.filter((path) => !files.includes(path)),
+    [],
+  );
+  const isNamed = (path: string): boolean =>
+    named.some((name) => path === name || path.startsWith(`${dirname(name)}/`) || path === "README.md");
+  assert.deepEqual(
+    files.filter((path) => path.includes(".") && !isNamed(path)),
+    [],
+  );
+});
+
+test("the Rust proxy's own file and its ring in our words mean the same", () => {
+  const flat = relayOf("fleet/rust-proxy.ini");
+  const ours = relayOf("fleet/rust-proxy-ring.ini");
+  for (const property of ["listen", "threads", "destinations", "hash", "key"] as const) {
+    assert.deepEqual(flat[property], ours[property], property);
+  }
+  assert.equal(flat.hash, "djb2-mod");
+});
+
+test("systemd opens what the relay listens on, and nothing else", () => {
+  const scheme = { ListenDatagram: "udp", ListenStream: "tcp" };
+  const unit = read("systemd/statsrelay.socket");
+  const opened = Object.entries(scheme).flatMap(([key, name]) =>
+    valuesOf(unit, new RegExp(key)).map((address) => `${name}://${address}`),
+  );
+  assert.deepEqual(opened, relayOf("systemd/relay.ini").listen.map(describeAddress));
+});
+
+test("systemd waits longer for the end of a relay than the relay takes for it", () => {
+  const [wait] = valuesOf(read("systemd/statsrelay.service"), /TimeoutStopSec/);
+  for (const path of ["systemd/relay.ini", "ipvs/relay.ini"]) {
+    const { drainDelayMs, drainTimeoutMs } = relayOf(path);
+    assert.ok(Number.parseFloat(wait!) * 1e3 > drainDelayMs + drainTimeoutMs, path);
+  }
+});
+
+test("the spool lies in the folder that systemd makes", () => {
+  const [folder] = valuesOf(read("systemd/statsrelay.service"), /StateDirectory/);
+  assert.equal(relayOf("systemd/relay.ini").spoolDir, `/var/lib/${folder}`);
+});
+
+test("keepalived sends to the port of the relays and asks at the ports where they answer", () => {
+  const { listen, management, healthListen } = relayOf("ipvs/relay.ini");
+  const conf = read("ipvs/keepalived.conf");
+  const [address] = listen;
+  assert.ok(address?.kind === "udp");
+  const ports = valuesOf(conf, /(?:virtual|real)_server \S+/).map((text) => Number.parseInt(text, 10));
+  assert.deepEqual([...new Set(ports)], [address.port]);
+  const asked = valuesOf(conf, /connect_port/).map(Number);
+  assert.deepEqual([...new Set(asked)], [management?.port, healthListen?.port]);
+});
+
+test("the relays of the directors' table are those that ask each other", () => {
+  const { peers } = relayOf("ipvs/relay.ini");
+  const hosts = peers.map(({ host }) => host);
+  const listed = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!);
+  assert.deepEqual(listed(read("ipvs/keepalived.conf"), /^\s*real_server (\S+)/gm), hosts);
+  assert.deepEqual(listed(read("ipvs/ipvsadm.sh"), /^ipvsadm -a .* -r ([\d.]+):/gm), hosts);
+});
+
+test("a relay goes on until the directors have seen that it leaves", () => {
+  const conf = read("ipvs/keepalived.conf");
+  const seconds = (key: RegExp) => Math.max(...valuesOf(conf, key).map(Number));
+  const tries = seconds(/retry/) * (seconds(/delay_before_retry/) + seconds(/connect_timeout/));
+  const { drainDelayMs } = relayOf("ipvs/relay.ini");
+  assert.ok(drainDelayMs > (seconds(/delay_loop/) + tries) * 1e3);
+});
