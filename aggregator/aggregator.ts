@@ -3,14 +3,12 @@
  * pages, and stops everything in the order in which data flows.
  */
 import { randomBytes } from "node:crypto";
-import { lookup } from "node:dns/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { systemClock } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { Counters } from "../shared/counters.ts";
-import { OperatorError } from "../shared/errors.ts";
-import { EVERY_HOST, everyHostLiteral } from "../shared/every-host.ts";
 import { type HttpServer, startHttp } from "../shared/http.ts";
+import { resolveListen } from "../shared/listen.ts";
 import { type Log, rateLimited } from "../shared/log.ts";
 import { systemRandom } from "../shared/random.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
@@ -256,19 +254,5 @@ export class Aggregator {
     this.#tellStore({ kind: "finish" });
     for (const sink of this.#sinks) sink.close();
     void this.#http?.close();
-  }
-}
-
-/** Turns a host name into an address literal. Throws OperatorError when there is none. */
-async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
-  if (address.kind === "unixgram") return address;
-  if (address.host === EVERY_HOST) return { ...address, host: await everyHostLiteral() };
-  try {
-    return { ...address, host: (await lookup(address.host)).address };
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OperatorError(
-      `listen ${describeAddress(address)}: no such host (${code}); give an address of this machine`,
-    );
   }
 }

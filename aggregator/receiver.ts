@@ -59,11 +59,12 @@ class Intake implements BatchHandler {
     this.#counters = counters;
   }
 
-  onBatch(received: number): void {
+  onBatch(received: number): boolean {
     const nowMs = Date.now();
     this.#snapshotter.consume(received, nowMs);
     // Also early where the clock was set back.
     if (nowMs >= this.#nextPublishMs || nowMs < this.#nextPublishMs - TICK_MS) this.#publish(nowMs);
+    return true;
   }
 
   #publish(nowMs: number): void {

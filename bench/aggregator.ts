@@ -66,7 +66,7 @@ export async function compareAggregator(
   runs: number,
   tick: () => void,
 ): Promise<Comparison> {
-  const floor = { name: `floor (${tools.language})`, measurements: [] as Measurement[] };
+  const floor = { name: `floor (${tools.languageOf("rfloor")})`, measurements: [] as Measurement[] };
   const ours = { name: "bioyino", measurements: [] as Measurement[] };
   const flushSeconds: number[] = [];
   // Two loads and what is read around them fit between two flushes.
@@ -105,7 +105,7 @@ export async function compareAggregator(
   const samples = load.packetsPerSecond * load.metricsPerPacket * load.seconds;
   return {
     title,
-    hasFloor: true,
+    baseline: "floor",
     rows: [floor, ours],
     notes: [
       `not in the table: one flush of ${load.series} series and ${samples} samples took ` +

@@ -60,7 +60,7 @@ export async function measureEtsy(
         measurements.push(await measure(tools, target, load));
         tick();
       }
-      return { title, hasFloor: false, rows: [{ name: "etsy statsd", measurements }], notes: [] };
+      return { title, baseline: undefined, rows: [{ name: "etsy statsd", measurements }], notes: [] };
     } finally {
       child.kill("SIGKILL");
     }

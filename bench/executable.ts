@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Daemon, startDaemon } from "../bin/daemon.ts";
+import { endWithProcess } from "./end-with-process.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -22,6 +23,16 @@ export function executable(
       if (lines.push(line) > 50) lines.shift();
     },
   });
+  // It leads a process group of its own, so a Ctrl-C does not reach it.
+  void daemon.exited.then(endWithProcess(() => kill(daemon.pid)));
   daemon.started.catch(() => console.error(lines.join("\n")));
   return daemon;
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself, and nobody has heard of it yet.
+  }
 }

@@ -1,12 +1,20 @@
 /** One measured load: what was sent, what arrived, what it cost. */
 import { setTimeout as delay } from "node:timers/promises";
 import { pinLoad, pinSubject } from "./pinning.ts";
-import { readCpuSeconds, readRssBytes, readUdpDrops, waitUntil, waitUntilIdle } from "./proc.ts";
+import {
+  hasTcpListener,
+  readCpuSeconds,
+  readRssBytes,
+  readUdpDrops,
+  waitUntil,
+  waitUntilIdle,
+} from "./proc.ts";
 import type { Tools } from "./tools.ts";
 
 /** Types of the metrics sent, in equal parts. */
 const METRIC_TYPES = "c,ms,g";
 
+/** What is sent. Over TCP a packet is only so many lines: the stream knows nothing of it. */
 export interface Load {
   readonly packetsPerSecond: number;
   readonly metricsPerPacket: number;
@@ -33,6 +41,8 @@ export interface Target {
   readonly pid: number;
   /** Port of 127.0.0.1 that it receives on. */
   readonly port: number;
+  /** udp if left out. */
+  readonly protocol?: "udp" | "tcp";
   /** How long after a load it may still begin work that belongs to it, in milliseconds; 0 if left out. */
   readonly settleMs?: number;
 }
@@ -43,18 +53,25 @@ export interface Row {
   readonly measurements: Measurement[];
 }
 
-/** Several programs under the same load; others are compared with the first, where that is a floor. */
+/** Several programs under the same load. */
 export interface Comparison {
   readonly title: string;
-  readonly hasFloor: boolean;
+  /** What the first program is called where the others are compared with it. */
+  readonly baseline: "floor" | "plain" | undefined;
   readonly rows: readonly Row[];
   /** Sentences to print below the table. */
   readonly notes: readonly string[];
 }
 
 /** Waits until somebody receives on a port. */
-export function waitForPort(port: number): Promise<void> {
-  return waitUntil(() => readUdpDrops(port) !== undefined, `a socket on UDP port ${port}`);
+export function waitForPort(port: number, protocol: "udp" | "tcp" = "udp"): Promise<void> {
+  const isOpen = () => (protocol === "tcp" ? hasTcpListener(port) : readUdpDrops(port) !== undefined);
+  return waitUntil(isOpen, `a socket on ${protocol} port ${port}`);
+}
+
+/** Datagrams dropped at a target's socket; TCP drops none. */
+function readDrops({ port, protocol }: Target): number {
+  return protocol === "tcp" ? 0 : (readUdpDrops(port) ?? 0);
 }
 
 /**
@@ -67,15 +84,15 @@ export async function measure(
   load: Load,
   countReceived?: () => Promise<number>,
 ): Promise<Measurement> {
-  await waitForPort(target.port);
+  await waitForPort(target.port, target.protocol);
   pinSubject(target.pid);
   const cpuBefore = readCpuSeconds(target.pid);
-  const dropsBefore = readUdpDrops(target.port) ?? 0;
-  const sent = await send(tools, target.port, load);
+  const dropsBefore = readDrops(target);
+  const sent = await send(tools, target, load);
   await delay(target.settleMs ?? 0);
   await waitUntilIdle(target.pid);
   const cpuSeconds = readCpuSeconds(target.pid) - cpuBefore;
-  const kernelDrops = (readUdpDrops(target.port) ?? 0) - dropsBefore;
+  const kernelDrops = readDrops(target) - dropsBefore;
   const rssBytes = readRssBytes(target.pid);
   const received = (await countReceived?.()) ?? sent.metrics;
   return {
@@ -91,9 +108,9 @@ export async function measure(
 
 /** Sends a load that is not measured, so that the next one meets compiled code and filled tables. */
 export async function warmUp(tools: Tools, target: Target, load: Load): Promise<void> {
-  await waitForPort(target.port);
+  await waitForPort(target.port, target.protocol);
   pinSubject(target.pid);
-  await send(tools, target.port, { ...load, seconds: 1 });
+  await send(tools, target, { ...load, seconds: 1 });
   await waitUntilIdle(target.pid);
 }
 
@@ -103,10 +120,10 @@ interface Sent {
   readonly pps: number;
 }
 
-async function send(tools: Tools, port: number, load: Load): Promise<Sent> {
+async function send(tools: Tools, { port, protocol }: Target, load: Load): Promise<Sent> {
   const { packetsPerSecond, metricsPerPacket, series, seconds } = load;
   const args = [port, seconds, packetsPerSecond, series, metricsPerPacket, METRIC_TYPES];
-  const sender = tools.start("gso", args);
+  const sender = tools.start(protocol === "tcp" ? "tcp-source" : "gso", args);
   pinLoad(sender.pid);
   const { packets, metrics, pps } = await sender.output;
   if (metrics === undefined || pps === undefined || packets === 0) throw new Error("the sender sent nothing");

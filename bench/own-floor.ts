@@ -63,16 +63,17 @@ let packets = 0;
 let turn = 0;
 let lastMs = 0;
 
-function onBatch(received: number): void {
+function onBatch(received: number): boolean {
   packets += received;
   if (received > 0) lastMs = performance.now();
   else if (packets > 0 && performance.now() - lastMs > IDLE_MS_MAX) Atomics.store(control, 0, CONTROL_DRAIN);
-  if (destinations.length === 0) return;
+  if (destinations.length === 0) return true;
   for (let slot = 0; slot < received; slot++) {
     destinations[turn]!.append(slots.bytes, slots.payload(slot), slots.receivedBytes(slot));
     turn = (turn + 1) % destinations.length;
   }
   if (received < SLOT_COUNT) for (const destination of destinations) destination.flush();
+  return true;
 }
 
 await receiver.run(slots, { onBatch }, control);

@@ -2,6 +2,7 @@
 import { SLOT_COUNT } from "../shared/kernel/layout.ts";
 import { chooseIo, openSender } from "../shared/udp.ts";
 import { PacketMemory } from "./packet-memory.ts";
+import { sampleLine } from "./sample-line.ts";
 
 const LINE_BYTES_MAX = 80;
 const PACKETS_MIN = 4096;
@@ -11,22 +12,14 @@ const NAP_MS = 0.05;
 const [port = 0, seconds = 0, rate = 0, series = 1, perPacket = 1] = process.argv.slice(2, 7).map(Number);
 const types = (process.argv[7] ?? "c,ms,g").split(",");
 
-function line(sequence: number): string {
-  // Knuth's multiplicative step visits the series in no particular order.
-  const one = Math.imul(sequence, 2_654_435_761 | 0) >>> 0;
-  const number = one % series;
-  const value = `${one % 1000}.${one % 10}`;
-  const pad = (what: number, digits: number): string => String(what).padStart(digits, "0");
-  const host = `app.web${pad(number % 32, 2)}.service${pad(number % 257, 3)}`;
-  return `${host}.endpoint.${pad(number, 7)}.request:${value}|${types[number % types.length]}`;
-}
-
 const io = await chooseIo("auto");
 const wanted = Math.max(PACKETS_MIN, Math.ceil((2 * series) / perPacket));
 const count = Math.ceil(wanted / SLOT_COUNT) * SLOT_COUNT;
 const packets = await PacketMemory.create(io, count, LINE_BYTES_MAX * perPacket);
 for (let i = 0; i < count; i++) {
-  const text = Array.from({ length: perPacket }, (_, j) => line(i * perPacket + j)).join("\n");
+  const text = Array.from({ length: perPacket }, (_, j) => sampleLine(i * perPacket + j, series, types)).join(
+    "\n",
+  );
   packets.setLength(i, packets.bytes.write(text, packets.payload(i), "latin1"), perPacket);
 }
 

@@ -50,6 +50,29 @@ export function readUdpDrops(port: number): number | undefined {
   return rows.length === 0 ? undefined : rows.reduce((sum, columns) => sum + Number(columns.at(-1)), 0);
 }
 
+const TCP_LISTEN = "0A";
+const TCP_ESTABLISHED = "01";
+
+/** Ports of the IPv4 TCP sockets in a state: of this end, or of the other. */
+function tcpPorts(state: string, end: "local" | "remote"): number[] {
+  return readFileSync("/proc/net/tcp", "latin1")
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => columns[3] === state)
+    .map((columns) => Number.parseInt(columns[end === "local" ? 1 : 2]!.split(":")[1]!, 16));
+}
+
+/** Whether somebody listens on a TCP port. */
+export function hasTcpListener(port: number): boolean {
+  return tcpPorts(TCP_LISTEN, "local").includes(port);
+}
+
+/** How many of some ports in a row somebody is connected to by TCP. */
+export function connectedPorts(firstPort: number, count: number): number {
+  const ports = new Set(tcpPorts(TCP_ESTABLISHED, "remote"));
+  return Array.from({ length: count }, (_, i) => firstPort + i).filter((port) => ports.has(port)).length;
+}
+
 /** Polls until a claim holds. what: named in the error that is thrown after deadlineMs. */
 export async function waitUntil(claim: () => boolean, what: string, deadlineMs = 10_000): Promise<void> {
   const endMs = performance.now() + deadlineMs;
@@ -71,14 +94,17 @@ export async function waitUntilIdle(pid: number): Promise<void> {
   }
 }
 
-/** Finds a run of UDP ports that nobody has, below the range of outgoing ports. Returns the first. */
+/**
+ * Finds a run of ports that nobody has, for UDP or TCP, below the range of outgoing ports. Returns the first.
+ */
 export async function freePorts(count: number): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const first = 20_000 + Math.floor(Math.random() * (12_000 - count));
     const free = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)));
-    if (free.every(Boolean)) return first;
+    const isHeard = Array.from({ length: count }, (_, i) => first + i).some(hasTcpListener);
+    if (free.every(Boolean) && !isHeard) return first;
   }
-  throw new Error(`found no ${count} free UDP ports from 20000 to 32000`);
+  throw new Error(`found no ${count} free ports from 20000 to 32000`);
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -34,7 +34,7 @@ function microsecondsPerPacket(one: Measurement): number {
   return (one.cpuSeconds * 1e6) / (one.sentPackets - one.kernelDrops);
 }
 
-function describeRow({ name, measurements }: Row, floor: Row | undefined): string[] {
+function describeRow({ name, measurements }: Row, base: Row | undefined): string[] {
   const perPacket = measurements.map(microsecondsPerPacket);
   const perMetric = measurements.map(
     (one) => microsecondsPerPacket(one) / (one.sentMetrics / one.sentPackets),
@@ -45,9 +45,9 @@ function describeRow({ name, measurements }: Row, floor: Row | undefined): strin
   const rate =
     drops > 0 || lost !== 0 ? "DROPS" : grouped(median(measurements.map((one) => one.offeredPerSecond)));
   const ratio =
-    floor === undefined
+    base === undefined
       ? Number.NaN
-      : median(perPacket) / median(floor.measurements.map(microsecondsPerPacket));
+      : median(perPacket) / median(base.measurements.map(microsecondsPerPacket));
   return [
     name,
     grouped(median(measurements.map((one) => one.offeredPerSecond))),
@@ -70,20 +70,20 @@ const HEAD = [
   "CPU us/datagram",
   "CPU us/metric",
   "RSS MiB",
-  "to floor",
 ];
 
 /** Lays cells out in columns, the first to the left and the others to the right. */
 function layOut(rows: readonly (readonly string[])[]): string {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   const pad = (cell: string, column: number): string =>
     column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0);
   return rows.map((row) => `  ${row.map(pad).join("  ")}`.trimEnd()).join("\n");
 }
 
 /** Renders a comparison: title, one line for each program, notes. */
-export function renderComparison({ title, hasFloor, rows, notes }: Comparison): string {
-  const floor = hasFloor ? rows[0] : undefined;
-  const table = layOut([HEAD, ...rows.map((row) => describeRow(row, floor))]);
+export function renderComparison({ title, baseline, rows, notes }: Comparison): string {
+  const base = baseline === undefined ? undefined : rows[0];
+  const head = [...HEAD, baseline === undefined ? "" : `to ${baseline}`];
+  const table = layOut([head, ...rows.map((row) => describeRow(row, base))]);
   return [title, table, ...notes.map((note) => `  ${note}`), ""].join("\n");
 }

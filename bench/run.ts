@@ -1,75 +1,25 @@
 /** `npm run bench`: both daemons beside the least that their work can cost, on loopback. */
 import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../shared/errors.ts";
-import { compareAggregator } from "./aggregator.ts";
-import { measureEtsy } from "./etsy.ts";
+import { endWithProcess } from "./end-with-process.ts";
 import { measureIdle } from "./idle.ts";
-import type { Comparison, Load } from "./measure.ts";
 import { describePinning } from "./pinning.ts";
-import { compareRelay } from "./relay.ts";
 import { describeMachine, renderComparison } from "./report.ts";
+import { IDLE_PART, PARTS, SCENARIOS } from "./scenario.ts";
 import { findTools, type Tools } from "./tools.ts";
 
-const USAGE = `usage: npm run bench -- [--runs N] [--seconds N] [--only WORD]... [FOLDER]
-  --runs N      runs of each scenario, default 5
-  --seconds N   length of each load, default 3
-  --only WORD   scenarios whose title contains the word, such as relay, aggregator, etsy, idle
-  FOLDER        C sources of the tools: gso.c sink.c floor.c rfloor.c (also: STATSD_TOOLS)`;
-
-type Compare = (
-  title: string,
-  tools: Tools,
-  load: Load,
-  runs: number,
-  tick: () => void,
-) => Promise<Comparison | string>;
-
-interface Scenario {
-  readonly title: string;
-  readonly compare: Compare;
-  readonly load: Omit<Load, "seconds">;
-}
-
-const SERIES = 10_000;
-const SCENARIOS: readonly Scenario[] = [
-  {
-    title: "relay, 400 k datagrams/s x 1 metric, 4 destinations",
-    compare: compareRelay,
-    load: { packetsPerSecond: 400_000, metricsPerPacket: 1, series: SERIES },
-  },
-  {
-    title: "relay, 60 k datagrams/s x 25 metrics, 4 destinations",
-    compare: compareRelay,
-    load: { packetsPerSecond: 60_000, metricsPerPacket: 25, series: SERIES },
-  },
-  {
-    title: "aggregator, 400 k datagrams/s x 1 metric, 10 k series",
-    compare: compareAggregator,
-    load: { packetsPerSecond: 400_000, metricsPerPacket: 1, series: SERIES },
-  },
-  {
-    title: "aggregator, 60 k datagrams/s x 25 metrics, 10 k series",
-    compare: compareAggregator,
-    load: { packetsPerSecond: 60_000, metricsPerPacket: 25, series: SERIES },
-  },
-  {
-    title: "etsy statsd, 20 k datagrams/s x 1 metric, 10 k series",
-    compare: measureEtsy,
-    load: { packetsPerSecond: 20_000, metricsPerPacket: 1, series: SERIES },
-  },
-  {
-    title: "etsy statsd, 4 k datagrams/s x 25 metrics, 10 k series",
-    compare: measureEtsy,
-    load: { packetsPerSecond: 4_000, metricsPerPacket: 25, series: SERIES },
-  },
-];
-const IDLE_TITLE = "idle memory";
+const USAGE = `usage: npm run bench -- [--runs N] [--seconds N] [--tools FOLDER] [PART]...
+  --runs N        runs of each scenario, default 5
+  --seconds N     length of each load, default 3
+  --tools FOLDER  C sources of the tools: gso.c sink.c floor.c rfloor.c (also: STATSD_TOOLS)
+  PART            what to measure, or how its name begins, such as relay-tcp; all without it:
+                  ${PARTS.join(" ")}`;
 
 interface Options {
   readonly runs: number;
   readonly seconds: number;
   readonly folder: string | undefined;
-  isWanted(title: string): boolean;
+  isWanted(part: string): boolean;
 }
 
 function readOptions(): Options {
@@ -79,7 +29,7 @@ function readOptions(): Options {
       options: {
         runs: { type: "string", default: "5" },
         seconds: { type: "string", default: "3" },
-        only: { type: "string", multiple: true, default: [] },
+        tools: { type: "string" },
         help: { type: "boolean", short: "h" },
       },
     });
@@ -91,9 +41,11 @@ function readOptions(): Options {
     const seconds = Number(values.seconds);
     if (!(Number.isInteger(runs) && runs >= 1 && runs <= 100)) throw new Error("--runs takes 1..100");
     if (!(seconds >= 0.5 && seconds <= 60)) throw new Error("--seconds takes 0.5..60");
-    const isWanted = (title: string): boolean =>
-      values.only.length === 0 || values.only.some((word) => title.includes(word));
-    return { runs, seconds, folder: positionals[0], isWanted };
+    const stranger = positionals.find((word) => !PARTS.some((part) => part.startsWith(word)));
+    if (stranger !== undefined) throw new Error(`no part is called ${stranger}`);
+    const isWanted = (part: string): boolean =>
+      positionals.length === 0 || positionals.some((word) => part.startsWith(word));
+    return { runs, seconds, folder: values.tools, isWanted };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : error}\n${USAGE}`);
     process.exit(EXIT_USAGE);
@@ -104,8 +56,8 @@ async function runAll(options: Options, tools: Tools): Promise<void> {
   const { runs, seconds } = options;
   console.log(`${describeMachine()}\n${describePinning()}`);
   console.log(`${runs} runs of ${seconds} s each: median (least..greatest)\n`);
-  for (const { title, compare, load } of SCENARIOS) {
-    if (!options.isWanted(title)) continue;
+  for (const { part, title, compare, load } of SCENARIOS) {
+    if (!options.isWanted(part)) continue;
     process.stderr.write(`${title} `);
     const outcome = await compare(title, tools, { ...load, seconds }, runs, () => process.stderr.write("."));
     process.stderr.write("\n");
@@ -113,10 +65,10 @@ async function runAll(options: Options, tools: Tools): Promise<void> {
       typeof outcome === "string" ? `${title}\n  left out: it ${outcome}\n` : renderComparison(outcome),
     );
   }
-  if (!options.isWanted(IDLE_TITLE)) return;
+  if (!options.isWanted(IDLE_PART)) return;
   const { relayBytes, aggregatorBytes } = await measureIdle();
   const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(0)} MiB`;
-  console.log(`${IDLE_TITLE}: statsrelay ${mib(relayBytes)}, bioyino ${mib(aggregatorBytes)}`);
+  console.log(`idle memory: statsrelay ${mib(relayBytes)}, bioyino ${mib(aggregatorBytes)}`);
 }
 
 const options = readOptions();
@@ -125,8 +77,5 @@ if (process.platform !== "linux") {
   process.exit(EXIT_START);
 }
 const tools = findTools(options.folder, (line) => console.log(line));
-try {
-  await runAll(options, tools);
-} finally {
-  tools.close();
-}
+endWithProcess(() => tools.close());
+await runAll(options, tools);

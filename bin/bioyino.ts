@@ -4,7 +4,7 @@ import { Command, CommanderError } from "commander";
 import type { Override } from "../shared/config.ts";
 import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
 import { packageVersion } from "./package-version.ts";
-import { stopOnSignal } from "./signals.ts";
+import { handleSignals } from "./signals.ts";
 
 interface Flags {
   readonly config?: string;
@@ -69,7 +69,7 @@ async function main(argv: readonly string[]): Promise<void> {
     process.exit(0);
   };
   // Before the start is announced: whoever waits for that may signal at once.
-  stopOnSignal((signal) => void stop(signal).catch(onFailure));
+  handleSignals((signal) => void stop(signal).catch(onFailure));
   const { sinks, intervalMs, management } = config.aggregator;
   log.info("aggregator.started", {
     version,

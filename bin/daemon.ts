@@ -24,6 +24,8 @@ export interface Exit {
 export interface DaemonOptions {
   /** Name of the start event in the daemon's log, such as `relay.started`. */
   readonly startedEvent: string;
+  /** Variables in addition to those of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Takes each line that the daemon writes to stdout or stderr. */
   onLine(line: string): void;
 }
@@ -48,6 +50,7 @@ export function startDaemon(script: string, args: readonly string[], options: Da
   const child = spawn(process.execPath, [script, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
+    env: { ...process.env, ...options.environment },
   });
   if (child.pid === undefined) throw new Error(`cannot start ${script}`);
   const exited = new Promise<Exit>((resolve) => {

@@ -1,42 +1,64 @@
 #!/usr/bin/env node
 /** The relay's executable: command line, configuration, start, signals, exit code. */
-import { parseFlags, requireDestinations } from "../relay/flags.ts";
-import { type RelayStartOptions, startRelay } from "../relay/relay.ts";
+import { parseFlags, type RelayCommand, requireDestinations } from "../relay/flags.ts";
+import { planOf } from "../relay/plan-files.ts";
+import { startRelay } from "../relay/relay.ts";
 import { loadConfig, printConfig, type SuiteConfig } from "../shared/config.ts";
 import { EXIT_CONFIG, EXIT_START, OperatorError } from "../shared/errors.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { packageVersion } from "./package-version.ts";
-import { stopOnSignal } from "./signals.ts";
-
-const NO_DESTINATIONS = "relay.destinations is empty; name at least one HOST:PORT, here or as an argument";
+import { handleSignals } from "./signals.ts";
 
 /** Runs a relay until a signal ends it. */
-async function run({ relay: config }: SuiteConfig, log: Log, options: RelayStartOptions): Promise<void> {
-  const relay = await startRelay(config, log, options);
+async function run(suite: SuiteConfig, log: Log, command: RelayCommand): Promise<void> {
+  const { relay: config, fileKind } = suite;
+  const warn = (text: string): void => log.warn("config.warning", { text });
+  const relay = await startRelay(config, log, {
+    // The Rust proxy has no management pages either.
+    isManagementOptional: command.isManagementOptional || fileKind === "proxy",
+    logConfig: suite.log,
+    readConfig: () => loadConfig(command.configFile, command.overrides, warn).relay,
+  });
   const stop = async (signal: NodeJS.Signals) => {
     log.info("relay.stopping", { signal });
     const isDrained = await relay.stop();
-    const { received, accepted } = relay.totals().intake;
+    const intakes = relay.totals().map(({ intake }) => intake);
+    const received = intakes.reduce((sum, intake) => sum + intake.received, 0);
+    const accepted = intakes.reduce((sum, intake) => sum + intake.accepted, 0);
     if (isDrained) log.info("relay.stopped", { received, accepted });
     else log.error("relay.stopped", { received, accepted, reason: "a thread did not end in time" });
     process.exit(0);
   };
   // Before the start is announced: whoever waits for that may signal at once.
-  stopOnSignal((signal) => void stop(signal));
+  handleSignals(
+    (signal) => void stop(signal),
+    () => void relay.reload(false),
+  );
   log.info("relay.started", {
     version: packageVersion(),
     listen: relay.listenAddresses.map(describeAddress),
     destinations: config.destinations,
+    rings: relay.rings(),
     io: relay.io,
     threads: relay.threadCount,
     receiveBufferBytes: relay.receiveBufferBytes,
+    inherited: relay.isInheriting,
     management: relay.management ?? "",
   });
   void relay.failed.then(() => process.exit(EXIT_START));
 }
 
 async function main(argv: readonly string[]): Promise<void> {
+  // A word is no flag and, without a port, no destination: only then is a subcommand looked for.
+  if (/^[a-z]+$/.test(argv[0] ?? "")) {
+    const { runCommand } = await import("./relay-commands.ts");
+    const { makePlacer } = await import("../relay/placer.ts");
+    const exitCode = await runCommand(argv, {
+      makePlacer: async (config) => makePlacer(await planOf(config)),
+    });
+    if (exitCode !== undefined) process.exit(exitCode);
+  }
   const command = parseFlags(argv);
   if (command.action === "help") {
     const { relayUsage } = await import("../relay/flag-table.ts");
@@ -54,7 +76,9 @@ async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   if (command.action === "check") {
-    if (config.relay.destinations.length === 0) throw new OperatorError(NO_DESTINATIONS, EXIT_CONFIG);
+    requireDestinations(config.relay, EXIT_CONFIG);
+    await planOf(config.relay);
+    for (const text of warnings) process.stderr.write(`statsrelay: warning: ${text}\n`);
     process.stdout.write("ok\n");
     return;
   }

@@ -1,27 +1,92 @@
 /** What a receiver thread counts, in memory that the control thread reads; one writer for each block. */
 import { Counters } from "../shared/counters.ts";
+import {
+  DROP_CARDINALITY,
+  DROP_FILTERED,
+  DROP_INVALID,
+  DROP_NO_ROUTE,
+  DROP_SAMPLED,
+  DROP_TOO_LONG,
+} from "../shared/kernel/relay-codes.ts";
 import { LOSS_REASONS, type LossReason } from "../shared/udp.ts";
 
-/** Counters of a thread's intake. Lines received = accepted + droppedNoColon + droppedCut. */
-export const INTAKE_COUNTERS = [
+/** Why a line that came in is not routed, and what that means. */
+export const LINE_DROPS = {
+  no_colon: "No colon: it has no name to route by.",
+  cut: "The end of a datagram that is longer than 64 KiB, or of a stream that was reset.",
+  line_too_long: "A line of a stream that is longer than `line-bytes-max`.",
+  no_route: "No route takes the name.",
+  filtered: "Refused by `allow` or `block`.",
+  cardinality: "Its prefix has as many names as its `cap` allows.",
+  invalid: "No statsd line, with `validate = yes`.",
+  too_long: "Too long, or with too many tags, once its tags are moved into the name.",
+  sampled: "Thinned out by `sample-threshold`; others of its name say so in their rate.",
+} as const;
+export type LineDrop = keyof typeof LINE_DROPS;
+export const LINE_DROP_REASONS = Object.keys(LINE_DROPS) as LineDrop[];
+
+/** Reasons that the kernel counts under a code. */
+export const KERNEL_DROPS: readonly (readonly [LineDrop, number])[] = [
+  ["no_route", DROP_NO_ROUTE],
+  ["filtered", DROP_FILTERED],
+  ["cardinality", DROP_CARDINALITY],
+  ["invalid", DROP_INVALID],
+  ["too_long", DROP_TOO_LONG],
+  ["sampled", DROP_SAMPLED],
+];
+
+/** Name of the counter of lines dropped for a reason. */
+export type DropCounter = `dropped_${LineDrop}`;
+
+/** Counters of a thread's intake. Lines received = accepted + dropped for all reasons. */
+export type IntakeCounter =
+  | "datagrams"
+  | "bytes"
+  | "received"
+  | "accepted"
+  | "copied"
+  | "selfLines"
+  | "kernelDrops"
+  | "flushes"
+  | "connections"
+  | "connectionsAccepted"
+  | "connectionsRefused"
+  | "connectionsIdle"
+  | "renamesRefused"
+  | DropCounter;
+
+/** Returns the counter of lines dropped for a reason. */
+export function dropCounter(reason: LineDrop): DropCounter {
+  return `dropped_${reason}`;
+}
+
+export const INTAKE_COUNTERS: readonly IntakeCounter[] = [
   "datagrams",
   "bytes",
   "received",
   "accepted",
-  "droppedNoColon",
-  "droppedCut",
+  "copied",
   "selfLines",
   "kernelDrops",
   "flushes",
-] as const;
-export type IntakeCounter = (typeof INTAKE_COUNTERS)[number];
+  "connections",
+  "connectionsAccepted",
+  "connectionsRefused",
+  "connectionsIdle",
+  "renamesRefused",
+  ...LINE_DROP_REASONS.map(dropCounter),
+];
+
+/** Why lines of a destination are lost in a receiver thread: on their way out, or because it is down. */
+export type OutputLoss = LossReason | "down";
+export const OUTPUT_LOSSES: readonly OutputLoss[] = [...LOSS_REASONS, "down"];
 
 /** Name of the counter of lines lost for a reason. */
-export type LostCounter = `lost_${LossReason}`;
+export type LostCounter = `lost_${OutputLoss}`;
 
 /**
- * Counters of a thread's output to one destination. Lines routed = waiting + sent + lost, when no send is
- * under way.
+ * Counters of a thread's output to one destination. Lines routed = waiting + sent + handed to the outlet +
+ * lost, when no send is under way.
  */
 export type OutputCounter =
   | "routed"
@@ -30,10 +95,11 @@ export type OutputCounter =
   | "packetsSent"
   | "bytesSent"
   | "refusals"
+  | "linesHanded"
   | LostCounter;
 
 /** Returns the counter of lines lost for a reason. */
-export function lostCounter(reason: LossReason): LostCounter {
+export function lostCounter(reason: OutputLoss): LostCounter {
   return `lost_${reason}`;
 }
 
@@ -44,8 +110,12 @@ export const OUTPUT_COUNTERS: readonly OutputCounter[] = [
   "packetsSent",
   "bytesSent",
   "refusals",
-  ...LOSS_REASONS.map(lostCounter),
+  "linesHanded",
+  ...OUTPUT_LOSSES.map(lostCounter),
 ];
+
+export type IntakeCounters = Counters<IntakeCounter>;
+export type OutputCounters = Counters<OutputCounter>;
 
 /** Shared memory of one thread's counters; can be posted to it. outputs: one block for each destination. */
 export interface CounterBuffers {
@@ -53,66 +123,27 @@ export interface CounterBuffers {
   readonly outputs: readonly SharedArrayBuffer[];
 }
 
-/** One thread's counters. */
-export interface ThreadCounters {
-  readonly intake: Counters<IntakeCounter>;
-  readonly outputs: readonly Counters<OutputCounter>[];
+/** Makes new counters for a thread's intake. */
+export function newIntakeCounters(buffer?: SharedArrayBuffer): IntakeCounters {
+  return new Counters(INTAKE_COUNTERS, buffer);
 }
 
-/** Makes new counters for a thread with so many destinations. */
-export function newThreadCounters(destinationCount: number): ThreadCounters {
-  return {
-    intake: new Counters(INTAKE_COUNTERS),
-    outputs: Array.from({ length: destinationCount }, () => new Counters(OUTPUT_COUNTERS)),
-  };
+/** Makes new counters for a thread's outputs, or attaches to those of another thread. */
+export function newOutputCounters(buffer?: SharedArrayBuffer): OutputCounters {
+  return new Counters(OUTPUT_COUNTERS, buffer);
 }
 
-/** Returns the memory behind a thread's counters. */
-export function buffersOf({ intake, outputs }: ThreadCounters): CounterBuffers {
-  return { intake: intake.buffer, outputs: outputs.map(({ buffer }) => buffer) };
-}
-
-/** Attaches to counters that another thread made. */
-export function attachCounters({ intake, outputs }: CounterBuffers): ThreadCounters {
-  return {
-    intake: new Counters(INTAKE_COUNTERS, intake),
-    outputs: outputs.map((buffer) => new Counters(OUTPUT_COUNTERS, buffer)),
-  };
-}
-
+/** Numbers of an intake. */
+export type IntakeTotals = Record<IntakeCounter, number>;
 /** Numbers of one destination. */
 export type OutputTotals = Record<OutputCounter, number>;
 
-/** Numbers over all threads. outputs: by index of the destination. */
-export interface RelayTotals {
-  readonly intake: Record<IntakeCounter, number>;
-  readonly outputs: readonly OutputTotals[];
-}
-
-function addUp<Name extends string>(
+/** Adds blocks of counters up, name by name. Between two threads moments may differ. */
+export function addUp<Name extends string>(
   names: readonly Name[],
-  blocks: readonly Counters<Name>[],
+  blocks: readonly Record<Name, number>[],
 ): Record<Name, number> {
   const sums = Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
-  for (const block of blocks) {
-    const values = block.read();
-    for (const name of names) sums[name] += values[name];
-  }
+  for (const block of blocks) for (const name of names) sums[name] += block[name];
   return sums;
-}
-
-/** Adds the threads' counters up. Between two threads, and between intake and output, moments may differ. */
-export function totalCounters(threads: readonly ThreadCounters[], destinationCount: number): RelayTotals {
-  return {
-    intake: addUp(
-      INTAKE_COUNTERS,
-      threads.map(({ intake }) => intake),
-    ),
-    outputs: Array.from({ length: destinationCount }, (_, destination) =>
-      addUp(
-        OUTPUT_COUNTERS,
-        threads.map(({ outputs }) => outputs[destination]!),
-      ),
-    ),
-  };
 }

@@ -1,55 +1,92 @@
-/** From configured names to addresses: destinations and listen addresses are resolved once, at start. */
-import { lookup } from "node:dns/promises";
+/** From a configured destination to an address that can be sent to. */
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { parseDestination } from "../shared/config-addresses.ts";
 import { OperatorError } from "../shared/errors.ts";
-import { EVERY_HOST, everyHostLiteral } from "../shared/every-host.ts";
-import { describeAddress } from "../shared/sockaddr.ts";
-import type { ListenAddress, RemoteAddress } from "../shared/udp.ts";
+import { type HostLookup, lookupFault, preferredAddress, systemLookup } from "../shared/host-lookup.ts";
 
 /** Where Unix systems keep the names of ports. */
 const SERVICES_FILE = "/etc/services";
 
+/** How destinations without a scheme are sent to; `test` sends nothing, whatever the scheme says. */
+export type DefaultProtocol = "udp" | "tcp" | "tls" | "test";
+
+/** A destination that is a host and a port. */
+export interface ResolvedHost {
+  readonly kind: "host";
+  /** As configured. */
+  readonly text: string;
+  readonly protocol: DefaultProtocol;
+  /** Address literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** The host as configured, a name or a literal: what a TLS certificate has to be for. */
+  readonly name: string;
+  readonly path?: never;
+}
+
+/** A destination that is a unix datagram socket. */
+export interface ResolvedPath {
+  readonly kind: "path";
+  /** As configured. */
+  readonly text: string;
+  readonly protocol: "unixgram" | "test";
+  readonly path: string;
+  readonly host?: never;
+  readonly port?: never;
+  readonly name?: never;
+}
+
+/** A destination that can be sent to. Its instance and weight have no effect on where it is. */
+export type ResolvedDestination = ResolvedHost | ResolvedPath;
+
 /**
- * Finds where a destination argument points to. Its instance only makes equal addresses distinct.
+ * Finds where a destination points to. text: as configured, with or without its weight. lookup: asked for
+ * host names.
  * Throws OperatorError naming the destination when its name has no address or its service no port.
  */
-export async function resolveDestination(text: string): Promise<RemoteAddress> {
+export async function resolveDestination(
+  text: string,
+  defaultProtocol: DefaultProtocol,
+  lookup: HostLookup = systemLookup,
+): Promise<ResolvedDestination> {
   const parsed = parseDestination(text);
   if ("fault" in parsed) throw new OperatorError(`destination ${text} ${parsed.fault}`);
-  const { host, port } = parsed.value;
+  const destination = parsed.value;
+  const isTest = defaultProtocol === "test";
+  if (destination.kind === "path") {
+    return { kind: "path", text, protocol: isTest ? "test" : "unixgram", path: destination.path };
+  }
+  const { host: name, port } = destination;
+  const protocol = isTest ? "test" : (destination.protocol ?? defaultProtocol);
   return {
-    kind: "udp",
-    host: await resolveHost(host, `destination ${text}`),
-    port: typeof port === "number" ? port : await servicePort(port, text),
+    kind: "host",
+    text,
+    protocol,
+    host: await resolveHost(name, text, lookup),
+    port: typeof port === "number" ? port : await servicePort(port, protocol, text),
+    name,
   };
 }
 
-/** Finds the address literal of a listen address. Throws OperatorError naming it when there is none. */
-export async function resolveListen(address: ListenAddress): Promise<ListenAddress> {
-  if (address.kind !== "udp") return address;
-  if (address.host === EVERY_HOST) return { ...address, host: await everyHostLiteral() };
-  return { ...address, host: await resolveHost(address.host, `listen ${describeAddress(address)}`) };
-}
-
 /** Prefers IPv4 where a name has both, as Go does. */
-async function resolveHost(host: string, what: string): Promise<string> {
+async function resolveHost(host: string, text: string, lookup: HostLookup): Promise<string> {
   if (isIP(host) !== 0) return host;
+  let fault = "no address";
   try {
-    const addresses = await lookup(host, { all: true });
-    const chosen = addresses.find(({ family }) => family === 4) ?? addresses[0]!;
-    return chosen.address;
+    const address = preferredAddress(await lookup(host));
+    if (address !== undefined) return address;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OperatorError(
-      `${what}: the name ${host} cannot be resolved (${code}); correct it, or name an address`,
-    );
+    fault = lookupFault(error);
   }
+  throw new OperatorError(
+    `destination ${text}: the name ${host} cannot be resolved (${fault}); correct it, or name an address`,
+  );
 }
 
-/** Looks a service's UDP port up by its name or one of its aliases. */
-async function servicePort(service: string, text: string): Promise<number> {
+/** Looks a service's port up by its name or one of its aliases. */
+async function servicePort(service: string, protocol: DefaultProtocol, text: string): Promise<number> {
+  const ending = protocol === "tcp" || protocol === "tls" ? "/tcp" : "/udp";
   let table = "";
   try {
     table = await readFile(SERVICES_FILE, "latin1");
@@ -58,11 +95,12 @@ async function servicePort(service: string, text: string): Promise<number> {
   }
   for (const line of table.split("\n")) {
     const [name, port = "", ...aliases] = line.replace(/#.*/, "").trim().split(/\s+/);
-    if (port.endsWith("/udp") && (name === service || aliases.includes(service))) {
+    if (port.endsWith(ending) && (name === service || aliases.includes(service))) {
       return Number.parseInt(port, 10);
     }
   }
   throw new OperatorError(
-    `destination ${text}: the service ${service} is not in ${SERVICES_FILE}; write the port as a number`,
+    `destination ${text}: the service ${service}${ending} is not in ${SERVICES_FILE}; ` +
+      "write the port as a number",
   );
 }

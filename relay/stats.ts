@@ -1,9 +1,8 @@
-/** Every self-metric of the relay, and how they are filled from the threads' counters. */
-import { type MetricRow, type MetricSample, processSamples, renderMetrics } from "../shared/stats.ts";
-import { LOSS_REASONS } from "../shared/udp.ts";
-import { lostCounter, type OutputTotals, type RelayTotals } from "./counters.ts";
+/** The table of the relay's self-metrics; relay/metrics.ts fills them. */
+import type { MetricRow } from "../shared/stats.ts";
 
-const PER_DESTINATION = ["destination"] as const;
+const PER_LISTENER = ["listen"] as const;
+const PER_DESTINATION = ["ring", "destination"] as const;
 
 /** The table of self-metrics. Counts are of all threads together, since the start. */
 export const RELAY_METRICS = {
@@ -11,60 +10,90 @@ export const RELAY_METRICS = {
     name: "statsrelay_datagrams_received_total",
     kind: "counter",
     help: "Datagrams received, empty ones included.",
-    labels: [],
+    labels: PER_LISTENER,
   },
   bytesReceived: {
     name: "statsrelay_bytes_received_total",
     kind: "counter",
     help: "Payload bytes received.",
-    labels: [],
+    labels: PER_LISTENER,
   },
   kernelDrops: {
     name: "statsrelay_kernel_drops_total",
     kind: "counter",
     help: "Datagrams that the system dropped because the receive buffer was full.",
-    labels: [],
+    labels: PER_LISTENER,
   },
   linesReceived: {
     name: "statsrelay_lines_received_total",
     kind: "counter",
     help: "Lines received that are not blank: accepted and dropped ones.",
-    labels: [],
+    labels: PER_LISTENER,
   },
   linesAccepted: {
     name: "statsrelay_lines_accepted_total",
     kind: "counter",
-    help: "Lines routed to a destination.",
-    labels: [],
+    help: "Lines routed to a destination, or to several.",
+    labels: PER_LISTENER,
   },
   linesDropped: {
     name: "statsrelay_lines_dropped_total",
     kind: "counter",
-    help: "Lines not routed: no_colon, or cut because the datagram was too long for its slot.",
-    labels: ["reason"],
+    help: "Lines not routed, by reason.",
+    labels: ["listen", "reason"],
   },
   selfLines: {
     name: "statsrelay_self_lines_total",
     kind: "counter",
     help: "Lines of the relay's own, which are routed like others.",
-    labels: [],
+    labels: PER_LISTENER,
+  },
+  linesCopied: {
+    name: "statsrelay_lines_copied_total",
+    kind: "counter",
+    help: "Lines routed beyond the first destination of each accepted one: replicas, and copies of routes.",
+    labels: PER_LISTENER,
+  },
+  connections: {
+    name: "statsrelay_connections",
+    kind: "gauge",
+    help: "Connections of stream listeners that are open.",
+    labels: PER_LISTENER,
+  },
+  connectionsAccepted: {
+    name: "statsrelay_connections_accepted_total",
+    kind: "counter",
+    help: "Connections taken.",
+    labels: PER_LISTENER,
+  },
+  connectionsClosed: {
+    name: "statsrelay_connections_closed_total",
+    kind: "counter",
+    help: "Connections that the relay closed: refused beyond `connections-max`, or idle.",
+    labels: ["listen", "reason"],
+  },
+  renamesRefused: {
+    name: "statsrelay_renames_refused_total",
+    kind: "counter",
+    help: "New names that no line can have, counted once for each name seen; lines keep the old one.",
+    labels: PER_LISTENER,
   },
   flushes: {
     name: "statsrelay_flushes_total",
     kind: "counter",
     help: "Flush intervals that ended.",
-    labels: [],
+    labels: PER_LISTENER,
   },
   linesRouted: {
     name: "statsrelay_destination_lines_routed_total",
     kind: "counter",
-    help: "Lines put into packets for a destination.",
+    help: "Lines meant for a destination: put into packets, or lost because it is down.",
     labels: PER_DESTINATION,
   },
   linesWaiting: {
     name: "statsrelay_destination_lines_waiting",
     kind: "gauge",
-    help: "Lines in packets that have not left yet.",
+    help: "Lines in packets that have not left yet, or under way to the outlet.",
     labels: PER_DESTINATION,
   },
   linesSent: {
@@ -76,8 +105,62 @@ export const RELAY_METRICS = {
   linesLost: {
     name: "statsrelay_destination_lines_lost_total",
     kind: "counter",
-    help: "Lines in packets that could not be sent.",
-    labels: ["destination", "reason"],
+    help: "Lines routed to a destination and not sent, by reason.",
+    labels: ["ring", "destination", "reason"],
+  },
+  linesQueued: {
+    name: "statsrelay_destination_lines_queued",
+    kind: "gauge",
+    help: "Lines that wait: in the queue of a connection, held, or in the spool.",
+    labels: ["ring", "destination", "where"],
+  },
+  queueAge: {
+    name: "statsrelay_destination_queue_age_seconds",
+    kind: "gauge",
+    help: "Age of the oldest line that waits.",
+    labels: PER_DESTINATION,
+  },
+  linesRestored: {
+    name: "statsrelay_destination_lines_restored_total",
+    kind: "counter",
+    help: "Lines found in the spool that an earlier process left there.",
+    labels: PER_DESTINATION,
+  },
+  linesReplayed: {
+    name: "statsrelay_destination_lines_replayed_total",
+    kind: "counter",
+    help: "Lines that were held and sent later.",
+    labels: PER_DESTINATION,
+  },
+  connected: {
+    name: "statsrelay_destination_connected",
+    kind: "gauge",
+    help: "1 while there is a connection to a TCP or TLS destination.",
+    labels: PER_DESTINATION,
+  },
+  connects: {
+    name: "statsrelay_destination_connects_total",
+    kind: "counter",
+    help: "Connections made, or not, by outcome.",
+    labels: ["ring", "destination", "outcome"],
+  },
+  retries: {
+    name: "statsrelay_destination_retries_total",
+    kind: "counter",
+    help: "Batches written once more over a fresh connection.",
+    labels: PER_DESTINATION,
+  },
+  up: {
+    name: "statsrelay_destination_up",
+    kind: "gauge",
+    help: "1 while lines go to the destination, 0 while its ring's `on-dead` rules.",
+    labels: PER_DESTINATION,
+  },
+  checks: {
+    name: "statsrelay_destination_health_checks_total",
+    kind: "counter",
+    help: "Health checks, by outcome.",
+    labels: ["ring", "destination", "outcome"],
   },
   packetsSent: {
     name: "statsrelay_destination_packets_sent_total",
@@ -102,20 +185,51 @@ export const RELAY_METRICS = {
     kind: "gauge",
     help:
       "Lines unaccounted for; 0 when nothing is under way. intake: received - accepted - dropped; " +
-      "routing: accepted + own - routed; output: routed - sent - lost - waiting.",
+      "routing: accepted + copied + own - routed; " +
+      "output: routed + restored - sent - lost - waiting - queued.",
     labels: ["stage"],
+  },
+  ring: {
+    name: "statsrelay_ring_info",
+    kind: "gauge",
+    help: "1 for each ring, with what it is; relays with equal fingerprints send names to equal places.",
+    labels: ["ring", "hash", "key", "fingerprint"],
   },
   ringBuckets: {
     name: "statsrelay_ring_buckets",
     kind: "gauge",
-    help: "Entries of the ring.",
-    labels: [],
+    help: "Entries of a ring.",
+    labels: ["ring"],
   },
   ringDestinations: {
     name: "statsrelay_ring_destinations",
     kind: "gauge",
-    help: "Distinct destinations of the ring.",
+    help: "Distinct destinations of a ring.",
+    labels: ["ring"],
+  },
+  peer: {
+    name: "statsrelay_peer_ring_differs",
+    kind: "gauge",
+    help: "1 while another relay has other rings, 0 while they are equal, -1 while it does not answer.",
+    labels: ["peer"],
+  },
+  generation: {
+    name: "statsrelay_generation",
+    kind: "gauge",
+    help: "Plans that the relay has worked by, the present one included.",
     labels: [],
+  },
+  reloads: {
+    name: "statsrelay_reloads_total",
+    kind: "counter",
+    help: "Reloads, by outcome.",
+    labels: ["outcome"],
+  },
+  lookups: {
+    name: "statsrelay_lookups_total",
+    kind: "counter",
+    help: "Lookups of host names of destinations, by outcome.",
+    labels: ["outcome"],
   },
   receiveBuffer: {
     name: "statsrelay_receive_buffer_bytes",
@@ -136,83 +250,3 @@ export const RELAY_METRICS = {
     labels: [],
   },
 } as const satisfies Record<string, MetricRow>;
-
-/** What is shown beside the counters. */
-export interface RelayState {
-  readonly totals: RelayTotals;
-  /** Destination arguments by index. */
-  readonly destinations: readonly string[];
-  readonly bucketCount: number;
-  /** Receive buffer by address as bound. */
-  readonly receiveBuffers: readonly { readonly listen: string; readonly bytes: number }[];
-  readonly threadCount: number;
-  readonly uptimeSeconds: number;
-}
-
-function lostLines(output: OutputTotals): number {
-  return LOSS_REASONS.reduce((sum, reason) => sum + output[lostCounter(reason)], 0);
-}
-
-/** How many lines each stage cannot account for; all 0 when nothing is under way. */
-export function conservationErrors({ intake, outputs }: RelayTotals): Record<string, number> {
-  const sum = (count: (output: OutputTotals) => number) =>
-    outputs.reduce((total, output) => total + count(output), 0);
-  return {
-    intake: intake.received - intake.accepted - intake.droppedNoColon - intake.droppedCut,
-    routing: intake.accepted + intake.selfLines - sum((output) => output.routed),
-    output: sum((output) => output.routed - output.linesSent - lostLines(output) - output.waiting),
-  };
-}
-
-function sample(row: MetricRow, value: number, labels: Record<string, string> = {}): MetricSample {
-  return { row, labels, value };
-}
-
-function intakeSamples({ intake }: RelayTotals): MetricSample[] {
-  const rows = RELAY_METRICS;
-  return [
-    sample(rows.datagramsReceived, intake.datagrams),
-    sample(rows.bytesReceived, intake.bytes),
-    sample(rows.kernelDrops, intake.kernelDrops),
-    sample(rows.linesReceived, intake.received),
-    sample(rows.linesAccepted, intake.accepted),
-    sample(rows.linesDropped, intake.droppedNoColon, { reason: "no_colon" }),
-    sample(rows.linesDropped, intake.droppedCut, { reason: "cut" }),
-    sample(rows.selfLines, intake.selfLines),
-    sample(rows.flushes, intake.flushes),
-  ];
-}
-
-function outputSamples(destination: string, output: OutputTotals): MetricSample[] {
-  const rows = RELAY_METRICS;
-  const labels = { destination };
-  return [
-    sample(rows.linesRouted, output.routed, labels),
-    sample(rows.linesWaiting, output.waiting, labels),
-    sample(rows.linesSent, output.linesSent, labels),
-    ...LOSS_REASONS.map((reason) =>
-      sample(rows.linesLost, output[lostCounter(reason)], { destination, reason }),
-    ),
-    sample(rows.packetsSent, output.packetsSent, labels),
-    sample(rows.bytesSent, output.bytesSent, labels),
-    sample(rows.refusals, output.refusals, labels),
-  ];
-}
-
-/** Renders all self-metrics as Prometheus text. */
-export function renderRelayMetrics(state: RelayState): string {
-  const rows = RELAY_METRICS;
-  return renderMetrics([
-    ...intakeSamples(state.totals),
-    ...state.destinations.flatMap((text, index) => outputSamples(text, state.totals.outputs[index]!)),
-    ...Object.entries(conservationErrors(state.totals)).map(([stage, lines]) =>
-      sample(rows.conservationError, lines, { stage }),
-    ),
-    sample(rows.ringBuckets, state.bucketCount),
-    sample(rows.ringDestinations, state.destinations.length),
-    ...state.receiveBuffers.map(({ listen, bytes }) => sample(rows.receiveBuffer, bytes, { listen })),
-    sample(rows.threads, state.threadCount),
-    sample(rows.uptime, state.uptimeSeconds),
-    ...processSamples(),
-  ]);
-}

@@ -13,6 +13,9 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { AGGREGATOR_METRICS, OWN_STATS } from "../aggregator/stats.ts";
+import { LINE_DROPS } from "../relay/counters.ts";
+import { LOSS_HELP } from "../relay/losses.ts";
+import { OWN_STATS as RELAY_OWN_STATS } from "../relay/own-stats.ts";
 import { RELAY_METRICS } from "../relay/stats.ts";
 import { DROP_REASON_HELP, DROP_REASONS } from "../shared/drop-reasons.ts";
 import type { MetricRow } from "../shared/stats.ts";
@@ -48,17 +51,24 @@ function metricTable(metrics: Readonly<Record<string, MetricRow>>): string {
   );
 }
 
+function meanings(column: string, rows: Readonly<Record<string, string>>): string {
+  return tableOf(
+    [column, "meaning"],
+    Object.entries(rows).map(([name, help]) => [quote(name), help]),
+  );
+}
+
 const tables: Readonly<Record<string, string>> = {
   "relay-metrics": metricTable(RELAY_METRICS),
+  "relay-drops": meanings("reason", LINE_DROPS),
+  "relay-losses": meanings("reason", LOSS_HELP),
+  "relay-own-stats": meanings("name", RELAY_OWN_STATS),
   "aggregator-metrics": metricTable(AGGREGATOR_METRICS),
   "own-stats": tableOf(
     ["name", "type", "meaning"],
     OWN_STATS.map(({ name, kind, help }) => [quote(name), kind, help]),
   ),
-  "drop-reasons": tableOf(
-    ["reason", "meaning"],
-    Object.entries(DROP_REASON_HELP).map(([reason, help]) => [quote(reason), help]),
-  ),
+  "drop-reasons": meanings("reason", DROP_REASON_HELP),
 };
 
 /** Where a table stands in the text: what is between its marks. */

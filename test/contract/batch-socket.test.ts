@@ -8,85 +8,26 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { OperatorError } from "../../shared/errors.ts";
 import {
-  HEADER_BYTES,
-  HEADER_IOV,
-  HEADER_IOV_COUNT,
-  HEADER_LINES,
-  HEADER_PAYLOAD_BYTES,
-  IOVEC_BYTES,
-  IOVEC_LENGTH,
-  SLOT_BYTES,
-  SLOT_COUNT,
-  SLOT_PAYLOAD_BYTES_MAX,
-} from "../../shared/kernel/layout.ts";
-import {
   type BatchReceiver,
   CONTROL_DRAIN,
   chooseIo,
-  type ListenAddress,
-  memoryAddress,
   openReceiver,
   openSender,
+  type RemoteAddress,
 } from "../../shared/udp.ts";
-
-const HEADERS = 1024;
-const IOVECS = HEADERS + SLOT_COUNT * HEADER_BYTES;
-const SLOTS = IOVECS + SLOT_COUNT * IOVEC_BYTES;
-const PAGES = 80;
-
-type Kind = "mmsg" | "dgram";
-
-/**
- * A memory with a receive batch as kernel/batch.ts lays it out; it can hold packets to send just as well.
- */
-async function newBatch(io: Kind) {
-  const memory = new WebAssembly.Memory({ initial: PAGES });
-  const base = await memoryAddress(io, memory);
-  const view = new DataView(memory.buffer);
-  for (let slot = 0; slot < SLOT_COUNT; slot++) {
-    const iovec = IOVECS + slot * IOVEC_BYTES;
-    view.setBigUint64(iovec, base + BigInt(SLOTS + slot * SLOT_BYTES), true);
-    view.setBigUint64(iovec + IOVEC_LENGTH, BigInt(SLOT_PAYLOAD_BYTES_MAX), true);
-    view.setBigUint64(HEADERS + slot * HEADER_BYTES + HEADER_IOV, base + BigInt(iovec), true);
-    view.setBigUint64(HEADERS + slot * HEADER_BYTES + HEADER_IOV_COUNT, 1n, true);
-  }
-  return { memory, view, headers: HEADERS, slots: SLOTS };
-}
-
-type TestBatch = Awaited<ReturnType<typeof newBatch>>;
-
-/** Puts packets into slots, each with a number of lines. */
-function fill(batch: TestBatch, packets: readonly Uint8Array[]): void {
-  packets.forEach((packet, slot) => {
-    new Uint8Array(batch.memory.buffer).set(packet, SLOTS + slot * SLOT_BYTES);
-    batch.view.setBigUint64(IOVECS + slot * IOVEC_BYTES + IOVEC_LENGTH, BigInt(packet.length), true);
-    batch.view.setUint32(HEADERS + slot * HEADER_BYTES + HEADER_LINES, 3, true);
-  });
-}
-
-/** Receives until `count` datagrams are there, then drains. */
-async function receive(receiver: BatchReceiver, io: Kind, count: number): Promise<string[]> {
-  const batch = await newBatch(io);
-  const control = new Int32Array(new SharedArrayBuffer(4));
-  const texts: string[] = [];
-  const handler = {
-    onBatch(received: number) {
-      for (let slot = 0; slot < received; slot++) {
-        const bytes = batch.view.getUint32(HEADERS + slot * HEADER_BYTES + HEADER_PAYLOAD_BYTES, true);
-        texts.push(Buffer.from(batch.memory.buffer, SLOTS + slot * SLOT_BYTES, bytes).toString("latin1"));
-      }
-      if (texts.length >= count) Atomics.store(control, 0, CONTROL_DRAIN);
-    },
-  };
-  await receiver.run(batch, handler, control);
-  return texts;
-}
+import { fill, HEADERS, type Kind, newBatch, receive } from "../support/receive-batch.ts";
 
 const options = { receiveBufferBytes: 4 << 20, sharePort: false };
-const loopbacks: readonly ListenAddress[] = [
+const loopbacks: readonly RemoteAddress[] = [
   { kind: "udp", host: "127.0.0.1", port: 0 },
   { kind: "udp", host: "::1", port: 0 },
 ];
+/** Where packets for a receiver go. */
+function remoteOf({ address }: BatchReceiver): RemoteAddress {
+  assert.ok(address.kind === "udp" || address.kind === "unixgram");
+  return address;
+}
+
 const preferred = await chooseIo("auto");
 const kinds: readonly Kind[] = preferred === "mmsg" ? ["mmsg", "dgram"] : ["dgram"];
 if (preferred !== "mmsg") console.error("batch sockets: mmsg cannot work here, only dgram is tested");
@@ -96,7 +37,10 @@ for (const io of kinds) {
     test(`${io}: sizes and order are kept over ${address.kind === "udp" ? address.host : ""}`, async () => {
       const receiver = await openReceiver(io, address, options);
       const batch = await newBatch(io);
-      const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1 << 20 });
+      const sender = await openSender(io, remoteOf(receiver), {
+        memory: batch.memory,
+        queueBytesMax: 1 << 20,
+      });
       const packets = ["", "a", "b".repeat(1400), "c".repeat(60_000), "\0\xff\n"].map((text) =>
         Buffer.from(text, "latin1"),
       );
@@ -123,7 +67,7 @@ for (const io of kinds) {
   test(`${io}: every packet is sent, refused or counted as lost`, async () => {
     const receiver = await openReceiver(io, loopbacks[0]!, options);
     const batch = await newBatch(io);
-    const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1 << 20 });
+    const sender = await openSender(io, remoteOf(receiver), { memory: batch.memory, queueBytesMax: 1 << 20 });
     receiver.close();
     fill(
       batch,
@@ -147,7 +91,7 @@ for (const io of kinds) {
   test(`${io}: a queue that is full drops and counts`, async () => {
     const receiver = await openReceiver(io, loopbacks[0]!, options);
     const batch = await newBatch(io);
-    const sender = await openSender(io, receiver.address, { memory: batch.memory, queueBytesMax: 1000 });
+    const sender = await openSender(io, remoteOf(receiver), { memory: batch.memory, queueBytesMax: 1000 });
     fill(
       batch,
       Array.from({ length: 10 }, () => Buffer.alloc(300)),
@@ -234,7 +178,7 @@ test("dgram: a receiver stops although datagrams never cease", async () => {
   send();
   const control = new Int32Array(new SharedArrayBuffer(4));
   Atomics.store(control, 0, CONTROL_DRAIN);
-  await receiver.run(await newBatch("dgram"), { onBatch: () => {} }, control);
+  await receiver.run(await newBatch("dgram"), { onBatch: () => true }, control);
   isOver = true;
   assert.ok(sent > 100);
   client.close();

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Packer } from "../../relay/packer.ts";
-import { buildRing } from "../../relay/ring.ts";
+import type { Packer } from "../../relay/packer.ts";
 import { fillSlots, type Packet, PacketLog } from "../support/packets.ts";
+import { loadPacker, planWith } from "../support/plans.ts";
 
 interface Options {
   readonly entries: readonly string[];
@@ -45,8 +45,8 @@ class Model {
 
   constructor(options: Options) {
     this.#options = options;
-    const { ring, destinations } = buildRing(options.entries);
-    this.#ring = ring;
+    const { routes, destinations } = planWith(options);
+    this.#ring = routes[0]!.buckets;
     this.#open = destinations.map(() => "");
   }
 
@@ -131,15 +131,8 @@ const options: fc.Arbitrary<Options> = fc.record({
 });
 const history = fc.array(fc.array(datagram, { maxLength: 20 }), { maxLength: 4 });
 
-async function load(chosen: Options, debug: boolean): Promise<Packer> {
-  const { ring, destinations } = buildRing(chosen.entries);
-  return Packer.load({
-    ...chosen,
-    ring,
-    destinationCount: destinations.length,
-    addressOf: () => 0n,
-    debug,
-  });
+function load(chosen: Options, debug: boolean): Promise<Packer> {
+  return loadPacker(chosen, { debug });
 }
 
 /** Packs batches, each followed by a flush, and compares with the model. */
@@ -173,7 +166,7 @@ async function compare(
   );
   assert.equal(log.lines, exports.linesAccepted() + exports.selfLines());
   let routed = 0;
-  for (let i = 0; i < buildRing(chosen.entries).destinations.length; i++) {
+  for (let i = 0; i < planWith(chosen).destinations.length; i++) {
     routed += exports.linesRouted(i);
     assert.equal(exports.linesWaiting(i), 0);
   }

@@ -37,6 +37,11 @@ export class TestDaemon {
     return this.#daemon.pid;
   }
 
+  /** Sends a signal that does not end it. */
+  signal(name: "SIGHUP"): void {
+    process.kill(this.pid, name);
+  }
+
   /** Log events by name, with their fields. */
   events(name: string): Record<string, unknown>[] {
     const lines = this.output.filter((line) => line.startsWith("{") && line.includes(name));
@@ -106,9 +111,11 @@ async function start(
   startedEvent: string,
   args: readonly string[],
   folder: string,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<TestDaemon> {
   const output: string[] = [];
-  const daemon = startDaemon(script, args, { startedEvent, onLine: (line) => output.push(line) });
+  const onLine = (line: string): void => void output.push(line);
+  const daemon = startDaemon(script, args, { startedEvent, environment, onLine });
   endWithTest(daemon);
   try {
     const { listen, management } = await daemon.started;
@@ -173,6 +180,42 @@ export async function startRelay(io: Io, args: readonly string[]): Promise<TestD
     "50ms",
   ];
   return start(executable("statsrelay"), "relay.started", [...flags, ...args], folder);
+}
+
+/**
+ * Starts the relay by a configuration file. keys: lines of [relay] and further sections; what they do not say
+ * about addresses and times is as a test needs it.
+ */
+export async function startRelayByFile(
+  io: Io,
+  keys: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<TestDaemon & { readonly configPath: string }> {
+  const folder = mkdtempSync(join(tmpdir(), "statsrelay-"));
+  const configPath = join(folder, "relay.ini");
+  writeFileSync(configPath, relayFile(io, keys));
+  const started = await start(
+    executable("statsrelay"),
+    "relay.started",
+    ["--config", configPath],
+    folder,
+    environment,
+  );
+  return Object.assign(started, { configPath });
+}
+
+/** The file that startRelayByFile writes; for a test that writes another one in its place. */
+export function relayFile(io: Io, keys: string): string {
+  const defaults = {
+    "listen[]": "udp://127.0.0.1:0",
+    management: "127.0.0.1:0",
+    io,
+    "flush-interval": "50ms",
+    "drain-timeout": "5s",
+  };
+  const present = new Set(keys.split("\n").map((line) => line.split(" =")[0]));
+  const missing = Object.entries(defaults).filter(([key]) => !present.has(key));
+  return `[relay]\n${missing.map(([key, value]) => `${key} = ${value}\n`).join("")}${keys}\n`;
 }
 
 /** Sends datagrams one after the other from one socket. */

@@ -16,15 +16,19 @@ export class UdpSink {
     socket.on("message", (packet) => this.packets.push(packet.toString("latin1")));
   }
 
-  /** host: an address literal of this machine. */
-  static async open(host = "127.0.0.1"): Promise<UdpSink> {
+  /** host: an address literal of this machine. port: 0 for a free one. */
+  static async open(host = "127.0.0.1", port = 0): Promise<UdpSink> {
     const socket = createSocket({
       type: host.includes(":") ? "udp6" : "udp4",
       recvBufferSize: RECEIVE_BUFFER_BYTES,
     });
-    socket.bind(0, host);
+    socket.bind(port, host);
     await once(socket, "listening");
     return new UdpSink(socket);
+  }
+
+  get port(): number {
+    return this.#socket.address().port;
   }
 
   /** HOST:PORT as a destination argument. */

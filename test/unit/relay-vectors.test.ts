@@ -1,9 +1,9 @@
 /** The relay's kernel against what Go statsrelay did: where names go, and which packets leave. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Packer } from "../../relay/packer.ts";
-import { buildRing } from "../../relay/ring.ts";
+import type { Packer } from "../../relay/packer.ts";
 import { fillSlots, type Packet, PacketLog, packAll } from "../support/packets.ts";
+import { loadPacker, planWith } from "../support/plans.ts";
 import { readJsonVectors, readTsvVectors, unescapeField } from "../support/vectors.ts";
 
 interface PackingDatagram {
@@ -32,25 +32,18 @@ interface PackingCase {
 
 const routing = readTsvVectors("routing-fnv1a-jump.tsv");
 const packing = readJsonVectors<{ cases: PackingCase[] }>("relay-packing.json").cases;
-const NAME_BYTES_MAX = 16_384;
 const RING_SIZES = [1, 2, 3, 4, 5, 8, 10, 16, 32, 100, 1000];
 
 function payload(datagram: PackingDatagram): Buffer {
   return datagram.hex === undefined ? Buffer.from(datagram.text ?? "") : Buffer.from(datagram.hex, "hex");
 }
 
+function entriesOf(bucketCount: number): string[] {
+  return Array.from({ length: bucketCount }, (_, bucket) => `h:${bucket + 1}`);
+}
+
 function loadRing(bucketCount: number, debug: boolean): Promise<Packer> {
-  return Packer.load({
-    ring: Array.from({ length: bucketCount }, (_, bucket) => bucket),
-    destinationCount: bucketCount,
-    packetlen: 1400,
-    metricsPrefix: "",
-    metricsTags: "",
-    // The self stat's text has room for every name of the vectors then.
-    prefix: "r".repeat(NAME_BYTES_MAX),
-    addressOf: () => 0n,
-    debug,
-  });
+  return loadPacker({ entries: entriesOf(bucketCount) }, { debug });
 }
 
 /** Whether a name reaches the router as it is: blanks at a line's start and its end marks do not. */
@@ -112,8 +105,10 @@ for (const debug of [false, true]) {
       for (const row of routing) {
         const name = Buffer.from(row.name_hex!, "hex");
         assert.deepEqual(unescapeField(row.name!), name);
-        new Uint8Array(packer.memory.buffer, packer.exports.selfText(), NAME_BYTES_MAX).set(name);
-        const hash = BigInt.asUintN(64, packer.exports.hashSelf(name.length));
+        // Nothing was received yet, so the first slot stands idle.
+        const { slots } = packer.batch;
+        new Uint8Array(packer.memory.buffer, slots, name.length).set(name);
+        const hash = BigInt.asUintN(64, packer.exports.hashOf(0, slots, name.length));
         assert.equal(hash.toString(16).padStart(16, "0"), row.fnv1a64, row.name);
         if (canLeadLine(name)) lines.push({ name, bucket: Number(row[`n${bucketCount}`]) });
       }
@@ -156,14 +151,9 @@ for (const debug of [false, true]) {
 
   for (const one of packing) {
     test(`${one.id} ${one.title} (${build})`, async () => {
-      const { ring, destinations } = buildRing(one.ring);
-      const packer = await Packer.load({
-        ring,
-        destinationCount: destinations.length,
-        ...one.options,
-        addressOf: () => 0n,
-        debug,
-      });
+      const options = { entries: one.ring, ...one.options };
+      const ring = planWith(options).routes[0]!.buckets;
+      const packer = await loadPacker(options, { debug });
       const expected: Packet[] = (one.output_fixed ?? one.output).map((packet) => ({
         destination: ring[packet.index]!,
         payload: payload(packet),

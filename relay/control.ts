@@ -1,0 +1,348 @@
+/**
+ * The relay's control: makes plans of configurations, starts threads, lets them go from one plan to the next,
+ * and stops them.
+ *
+ *   control thread     this one: names, health, peers, reloads, management pages, signals
+ *   receiver threads   one for each listen address, or `threads` of them that share its port
+ *   outlet thread      only where lines go over connections or are held
+ */
+import type { RelayConfig } from "../shared/config.ts";
+import { OperatorError } from "../shared/errors.ts";
+import { type HttpServer, startHttp } from "../shared/http.ts";
+import { type Log, rateLimited } from "../shared/log.ts";
+import { chooseIo } from "../shared/udp.ts";
+import { CapMemory } from "./cap-memory.ts";
+import type { ResolvedDestination } from "./destination.ts";
+import { DestinationFiles } from "./destination-files.ts";
+import { type HealthPort, openHealthPort } from "./health-port.ts";
+import { managementRoutes } from "./management.ts";
+import { OutletControl } from "./outlet-control.ts";
+import { OutputLedger } from "./output-ledger.ts";
+import { makePlan, type Plan, servingRoutes } from "./plan.ts";
+import { type CommonPlanOrder, Receivers } from "./receivers.ts";
+import type { Relay, RelayStartOptions } from "./relay.ts";
+import { checkExpectedRings, keysThatNeedRestart, type ReloadOutcome, reviewMoves } from "./reload.ts";
+import type { Fingerprints } from "./ring-page.ts";
+import { States } from "./states.ts";
+import type { RelayState } from "./status.ts";
+import { TopWatch } from "./top-watch.ts";
+import { Watchers } from "./watchers.ts";
+
+/** Bytes under way from receivers to one channel of the outlet. */
+const BACKLOG_BYTES_MAX = 16 << 20;
+
+export class RelayControl {
+  readonly #log: Log;
+  readonly #options: RelayStartOptions;
+  readonly #ledger = new OutputLedger();
+  readonly #startedMs = performance.now();
+  readonly #failed: Promise<Error>;
+  readonly #files: DestinationFiles;
+  readonly #watchers: Watchers;
+  readonly #outlet: OutletControl;
+  readonly #states: States;
+  readonly #capMemory = new CapMemory();
+  #config: RelayConfig;
+  #plan: Plan | undefined;
+  #resolved: readonly ResolvedDestination[] = [];
+  #generation = 1;
+  #reloads = { done: 0, refused: 0 };
+  #receivers: Receivers | undefined;
+  #top: TopWatch | undefined;
+  #healthPort: HealthPort | undefined;
+  #http: HttpServer | undefined;
+  #stopping: Promise<boolean> | undefined;
+  #fail: (error: Error) => void = () => {};
+  /** Changes of the plan happen one after the other. */
+  #changes: Promise<unknown> = Promise.resolve();
+
+  constructor(config: RelayConfig, log: Log, options: RelayStartOptions) {
+    this.#config = config;
+    this.#log = log;
+    this.#options = options;
+    this.#failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+    this.#files = new DestinationFiles(
+      log,
+      () => void this.#enqueue(() => this.#change(this.#config, false)),
+    );
+    this.#outlet = new OutletControl({
+      log,
+      logConfig: options.logConfig ?? { level: "info", format: "json" },
+      onConnection: (key, isUp) => this.#watchers.reportConnection(key, isUp),
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#states = new States(this.#outlet, async (states) => {
+      await this.#receivers?.setStates(this.#generation, states);
+    });
+    this.#watchers = new Watchers(config, {
+      log,
+      onHealth: (key, isUp) => this.#states.setUp(key, isUp),
+      onMoved: () => void this.#enqueue(() => this.#readdress()),
+      rings: () => this.#rings(),
+      state: () => this.#state(),
+      sendOwn: (lines) => this.#receivers?.sendOwn(lines),
+    });
+  }
+
+  async start(): Promise<Relay> {
+    const config = this.#config;
+    const io = await chooseIo(config.io);
+    const plan = makePlan(config, await this.#files.open(config));
+    this.#warnOfDuplicates(plan);
+    checkExpectedRings(config, plan);
+    const resolved = await this.#watchers.resolve(plan, config);
+    await this.#outlet.serve(plan.destinations, resolved, config);
+    this.#adopt(plan, resolved);
+    const receivers = new Receivers(config, {
+      io,
+      log: this.#log,
+      newCounters: () => this.#ledger.addThread(),
+      onOutletPort: (port) => this.#outlet.addPort(port),
+      onFailed: (error) => this.#fail(error),
+    });
+    this.#receivers = receivers;
+    await receivers.start(this.#order(), this.#outlet.isRunning);
+    this.#top = new TopWatch(receivers);
+    this.#watchOthers();
+    if (config.healthListen !== undefined) {
+      this.#healthPort = await openHealthPort(config.healthListen, { log: this.#log });
+    }
+    await this.#serveManagement();
+    return {
+      io,
+      listenAddresses: receivers.addresses,
+      management: this.#http?.address,
+      threadCount: receivers.threadCount,
+      receiveBufferBytes: receivers.totals()[0]!.receiveBufferBytes,
+      isInheriting: receivers.isInheriting,
+      failed: this.#failed,
+      rings: () => this.#rings(),
+      totals: () => receivers.totals(),
+      reload: (isForced) => this.reload(isForced),
+      stop: () => this.stop(),
+    };
+  }
+
+  #warnOfDuplicates(plan: Plan): void {
+    for (const { ring, buckets, hasRepeats } of plan.routes) {
+      const destinations = ring.destinations.length;
+      if (!hasRepeats) continue;
+      this.#log.warn("relay.duplicate_destinations", {
+        ring: ring.name,
+        buckets: buckets.length,
+        destinations,
+      });
+    }
+  }
+
+  /** Makes a plan the one in force, but for the receivers. */
+  #adopt(plan: Plan, resolved: readonly ResolvedDestination[]): void {
+    this.#plan = plan;
+    this.#resolved = resolved;
+    this.#ledger.begin(
+      this.#generation,
+      plan.destinations.map(({ key }) => key),
+    );
+    this.#states.setDestinations(plan.destinations, resolved);
+  }
+
+  /** Begins to look after what the plan in force names. */
+  #watchOthers(): void {
+    this.#watchers.follow(this.#config, this.#plan!, this.#resolved);
+    this.#watchers.configure(this.#config);
+  }
+
+  /** The plan in force as receivers get it. before: whose known names stay where they are for a time. */
+  #order(before?: Plan): CommonPlanOrder {
+    const plan = this.#plan!;
+    const { handoverMs } = this.#config;
+    const indexes = before?.destinations.map(({ key }) =>
+      plan.destinations.findIndex((destination) => destination.key === key),
+    );
+    return {
+      generation: this.#generation,
+      plan: { ...plan, ...this.#capMemory.of(plan) },
+      flushIntervalMs: plan.flushIntervalMs,
+      outputs: plan.destinations.map((one, index) => this.#outlet.output(one, this.#resolved[index]!)),
+      states: this.#states.current(),
+      backlogBytesMax: BACKLOG_BYTES_MAX,
+      ...(indexes === undefined || handoverMs === 0 ? {} : { handover: { indexes, ms: handoverMs } }),
+    };
+  }
+
+  #enqueue<Result>(change: () => Promise<Result>): Promise<Result> {
+    const result = this.#changes.then(change);
+    this.#changes = result.catch((error: unknown) => {
+      this.#log.error("relay.change_failed", { error: error instanceof Error ? error.stack : error });
+    });
+    return result;
+  }
+
+  reload(isForced: boolean): Promise<ReloadOutcome> {
+    return this.#enqueue(async () => {
+      const { readConfig } = this.#options;
+      let config: RelayConfig;
+      try {
+        config = readConfig?.() ?? this.#config;
+      } catch (error) {
+        return this.#refuse(error);
+      }
+      return this.#change(config, isForced);
+    });
+  }
+
+  /** Goes on by another configuration, or by other contents of the files that it names. */
+  async #change(config: RelayConfig, isForced: boolean): Promise<ReloadOutcome> {
+    if (this.#stopping !== undefined) return this.#refuse(new OperatorError("the relay is stopping"));
+    const [before, configBefore] = [this.#plan!, this.#config];
+    let moved: Record<string, number>;
+    try {
+      const plan = makePlan(config, await this.#files.open(config));
+      checkExpectedRings(config, plan);
+      moved = await reviewMoves(before, plan, isForced ? 100 : config.reloadMovedMaxPercent);
+      const resolved = await this.#watchers.resolve(plan, config);
+      this.#warnOfDuplicates(plan);
+      this.#config = config;
+      await this.#swap(plan, resolved);
+    } catch (error) {
+      return this.#refuse(error);
+    }
+    this.#watchOthers();
+    this.#reloads.done += 1;
+    const unchanged = keysThatNeedRestart(configBefore, config);
+    if (unchanged.length > 0) this.#log.warn("relay.needs_restart", { keys: unchanged });
+    this.#log.info("relay.reloaded", { generation: this.#generation, rings: this.#rings(), moved });
+    const hint = unchanged.length === 0 ? "" : `; a restart is needed for ${unchanged.join(", ")}`;
+    return { ok: true, moved, message: `reloaded${hint}` };
+  }
+
+  #refuse(error: unknown): ReloadOutcome {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#reloads.refused += 1;
+    this.#log.error("relay.reload_refused", { reason: message });
+    return { ok: false, moved: {}, message };
+  }
+
+  /** The same plan, with destinations where they are now. */
+  async #readdress(): Promise<void> {
+    if (this.#stopping !== undefined) return;
+    await this.#swap(this.#plan!, await this.#watchers.resolve(this.#plan!, this.#config));
+    this.#watchers.follow(this.#config, this.#plan!, this.#resolved);
+  }
+
+  /** Lets all threads go on by a plan; where one of them cannot, all go back to the plan before. */
+  async #swap(plan: Plan, resolved: readonly ResolvedDestination[]): Promise<void> {
+    const [before, resolvedBefore] = [this.#plan!, this.#resolved];
+    try {
+      await this.#swapTo(plan, resolved);
+    } catch (error) {
+      this.#log.error("relay.reload_failed", { error: error instanceof Error ? error.message : error });
+      await this.#swapTo(before, resolvedBefore).catch((worse: Error) => this.#fail(worse));
+      throw error;
+    }
+  }
+
+  async #swapTo(plan: Plan, resolved: readonly ResolvedDestination[]): Promise<void> {
+    const [before, resolvedBefore, ended] = [this.#plan!, this.#resolved, this.#generation];
+    this.#generation += 1;
+    // Until the last receiver has let go of them, the outlet serves the old destinations, too.
+    const keys = new Set(plan.destinations.map(({ key }) => key));
+    const leaving = before.destinations.filter(({ key }) => !keys.has(key));
+    const leavingTo = resolvedBefore.filter((_, index) => !keys.has(before.destinations[index]!.key));
+    await this.#outlet.serve([...plan.destinations, ...leaving], [...resolved, ...leavingTo], this.#config);
+    this.#adopt(plan, resolved);
+    await this.#receivers!.swap(this.#order(before), this.#outlet.isRunning);
+    await this.#outlet.serve(plan.destinations, resolved, this.#config);
+    this.#ledger.endUpTo(ended);
+  }
+
+  #rings(): Fingerprints {
+    const routes = this.#plan === undefined ? [] : servingRoutes(this.#plan);
+    return Object.fromEntries(routes.map(({ ring }) => [ring.name, ring.fingerprint]));
+  }
+
+  #state(): RelayState {
+    return {
+      plan: this.#plan!,
+      resolved: this.#resolved,
+      generation: this.#generation,
+      reloads: this.#reloads,
+      listeners: this.#receivers?.totals() ?? [],
+      outputs: this.#ledger.totals(),
+      channels: this.#outlet.totals(),
+      health: this.#watchers.health,
+      isUp: (key) => this.#states.isUp(key),
+      lookups: this.#watchers.lookups,
+      peers: this.#watchers.peers,
+      isReady: this.#readiness().ready,
+      isStopping: this.#stopping !== undefined,
+      threadsRunning: this.#receivers?.runningCount ?? 0,
+      threadCount: this.#receivers?.threadCount ?? 0,
+      uptimeSeconds: (performance.now() - this.#startedMs) / 1000,
+    };
+  }
+
+  #readiness(): { ready: boolean; detail: object } {
+    const isStopping = this.#stopping !== undefined;
+    const threads = this.#receivers?.threadCount ?? 0;
+    const threadsRunning = this.#receivers?.runningCount ?? 0;
+    const isTakenOut = this.#healthPort?.manual === "down";
+    const ready = !isStopping && !isTakenOut && threads > 0 && threadsRunning === threads;
+    return { ready, detail: { stopping: isStopping, takenOut: isTakenOut, threads, threadsRunning } };
+  }
+
+  async #serveManagement(): Promise<void> {
+    const { management, managementToken } = this.#config;
+    if (management === undefined) return;
+    const routes = managementRoutes({
+      token: managementToken,
+      isLoopback: isLoopback(management.host),
+      readiness: () => this.#readiness(),
+      state: () => this.#state(),
+      rings: () => this.#rings(),
+      top: () => this.#top!.page(this.#state()),
+      reload: (isForced) => this.reload(isForced),
+    });
+    try {
+      this.#http = await startHttp(management, routes, rateLimited(this.#log));
+    } catch (error) {
+      if (this.#options.isManagementOptional !== true || !(error instanceof OperatorError)) throw error;
+      this.#log.warn("relay.no_management", { reason: error.message });
+    }
+  }
+
+  stop(): Promise<boolean> {
+    this.#stopping ??= this.#drain();
+    return this.#stopping;
+  }
+
+  async #drain(): Promise<boolean> {
+    this.#healthPort?.setReady(false);
+    const { drainDelayMs, drainTimeoutMs } = this.#config;
+    // Load balancers need this long to take notice; lines still come in meanwhile.
+    if (this.#receivers !== undefined && drainDelayMs > 0) {
+      await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
+    }
+    const deadlineMs = performance.now() + drainTimeoutMs;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), drainTimeoutMs);
+    });
+    await Promise.race([this.#changes, late]);
+    const receivers = this.#receivers?.stop() ?? Promise.resolve();
+    const isDrained = await Promise.race([receivers.then(() => true), late]);
+    clearTimeout(timer);
+    await this.#outlet.stop(Math.max(0, deadlineMs - performance.now()));
+    for (const part of [this.#files, this.#watchers, this.#states]) part.close();
+    this.#top?.close();
+    await this.#healthPort?.close();
+    await this.#http?.close();
+    return isDrained;
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}

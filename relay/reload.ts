@@ -1,0 +1,72 @@
+/** What is looked at before a relay goes on by another configuration. */
+import type { RelayConfig } from "../shared/config.ts";
+import { MAIN_RING, RELAY } from "../shared/config-relay.ts";
+import type { Option } from "../shared/config-rows.ts";
+import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
+import { movedShare } from "./diff.ts";
+import { makeNames } from "./name-source.ts";
+import { type Plan, servingRoutes } from "./plan.ts";
+
+/** How a reload went. */
+export interface ReloadOutcome {
+  readonly ok: boolean;
+  /** Share of names that go elsewhere, 0..1, by ring. */
+  readonly moved: Readonly<Record<string, number>>;
+  /** For people: what was done, or why nothing was. */
+  readonly message: string;
+}
+
+/** Names that shares are estimated by: good for half a percent. */
+const NAMES_COUNT = 20_000;
+
+/** Throws OperatorError when a ring is not the one that the configuration expects. */
+export function checkExpectedRings(config: RelayConfig, plan: Plan): void {
+  const expected = new Map([
+    [MAIN_RING, config.expectRing],
+    ...config.routes.map(({ name, expectRing }) => [name, expectRing] as const),
+  ]);
+  const faults = servingRoutes(plan).flatMap(({ ring: { name, fingerprint } }) => {
+    const wanted = expected.get(name) ?? "";
+    if (wanted === "" || wanted === fingerprint) return [];
+    const key = name === MAIN_RING ? "relay.expect-ring" : `route.${name}.expect-ring`;
+    return [`${key} is ${wanted}, but the ring is ${fingerprint}; correct the destinations, or the key`];
+  });
+  if (faults.length > 0) throw new OperatorError(faults.join("\n"), EXIT_CONFIG);
+}
+
+/**
+ * Returns the share of names that each ring of both plans sends elsewhere. maxPercent: the largest that is
+ * allowed. Throws OperatorError when it is exceeded.
+ */
+export async function reviewMoves(
+  before: Plan,
+  after: Plan,
+  maxPercent: number,
+): Promise<Record<string, number>> {
+  const rings = (plan: Plan) => servingRoutes(plan).map(({ ring }) => `${ring.name} ${ring.fingerprint}`);
+  const isSame =
+    rings(before).join() === rings(after).join() &&
+    JSON.stringify(before.rules) === JSON.stringify(after.rules);
+  if (isSame) return Object.fromEntries(servingRoutes(after).map(({ ring }) => [ring.name, 0]));
+  // Kernels, rules and all else that places names are only needed now.
+  const { makePlacer } = await import("./placer.ts");
+  const moved = movedShare(await makePlacer(before), await makePlacer(after), makeNames(NAMES_COUNT));
+  for (const [ring, share] of Object.entries(moved)) {
+    if (share * 100 <= maxPercent) continue;
+    throw new OperatorError(
+      `ring ${ring} would send ${(share * 100).toFixed(1)} % of names elsewhere; ` +
+        `reload-moved-max is ${maxPercent} %: force it, or raise that`,
+    );
+  }
+  return moved;
+}
+
+/** Keys of [relay] that differ and only take effect at the next start. */
+export function keysThatNeedRestart(before: RelayConfig, after: RelayConfig): string[] {
+  const values = (config: RelayConfig) => new Map<string, unknown>(Object.entries(config));
+  const [old, current] = [values(before), values(after)];
+  return Object.entries<Option>(RELAY)
+    .filter(([, { isReloadable }]) => !isReloadable)
+    .filter(([, { property }]) => JSON.stringify(old.get(property)) !== JSON.stringify(current.get(property)))
+    .map(([key]) => key);
+}
