@@ -13,6 +13,12 @@ import { handleSignals } from "./signals.ts";
 /** Runs a relay until a signal ends it. */
 async function run(suite: SuiteConfig, log: Log, command: RelayCommand): Promise<void> {
   const { relay: config, fileKind } = suite;
+  // Without a handler the signal would end the process; names of destinations may take a while to be found.
+  let isReloadDue = false;
+  const noteReload = () => {
+    isReloadDue = true;
+  };
+  process.on("SIGHUP", noteReload);
   const warn = (text: string): void => log.warn("config.warning", { text });
   const relay = await startRelay(config, log, {
     // The Rust proxy has no management pages either.
@@ -35,6 +41,8 @@ async function run(suite: SuiteConfig, log: Log, command: RelayCommand): Promise
     (signal) => void stop(signal),
     () => void relay.reload(false),
   );
+  process.off("SIGHUP", noteReload);
+  if (isReloadDue) void relay.reload(false);
   log.info("relay.started", {
     version: packageVersion(),
     listen: relay.listenAddresses.map(describeAddress),

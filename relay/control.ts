@@ -6,30 +6,36 @@
  *   receiver threads   one for each listen address, or `threads` of them that share its port
  *   outlet thread      only where lines go over connections or are held
  */
+import { setTimeout as delay } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { RelayConfig } from "../shared/config.ts";
 import { OperatorError } from "../shared/errors.ts";
-import { type HttpServer, startHttp } from "../shared/http.ts";
-import { type Log, rateLimited } from "../shared/log.ts";
+import type { HttpServer } from "../shared/http.ts";
+import type { Log } from "../shared/log.ts";
 import { chooseIo } from "../shared/udp.ts";
 import { CapMemory } from "./cap-memory.ts";
 import type { ResolvedDestination } from "./destination.ts";
 import { DestinationFiles } from "./destination-files.ts";
 import { type HealthPort, openHealthPort } from "./health-port.ts";
-import { managementRoutes } from "./management.ts";
+import { openManagement } from "./management.ts";
 import { OutletControl } from "./outlet-control.ts";
 import { OutputLedger } from "./output-ledger.ts";
 import { makePlan, type Plan, servingRoutes } from "./plan.ts";
+import { makeOrder } from "./plan-order.ts";
 import { type CommonPlanOrder, Receivers } from "./receivers.ts";
 import type { Relay, RelayStartOptions } from "./relay.ts";
-import { checkExpectedRings, keysThatNeedRestart, type ReloadOutcome, reviewMoves } from "./reload.ts";
+import {
+  checkExpectedRings,
+  keysThatNeedRestart,
+  type ReloadOutcome,
+  reviewMoves,
+  warnOfDuplicates,
+} from "./reload.ts";
 import type { Fingerprints } from "./ring-page.ts";
 import { States } from "./states.ts";
 import type { RelayState } from "./status.ts";
 import { TopWatch } from "./top-watch.ts";
 import { Watchers } from "./watchers.ts";
-
-/** Bytes under way from receivers to one channel of the outlet. */
-const BACKLOG_BYTES_MAX = 16 << 20;
 
 export class RelayControl {
   readonly #log: Log;
@@ -55,6 +61,12 @@ export class RelayControl {
   #fail: (error: Error) => void = () => {};
   /** Changes of the plan happen one after the other. */
   #changes: Promise<unknown> = Promise.resolve();
+  /** Ends when all threads work by one plan. */
+  #swapping: Promise<unknown> = Promise.resolve();
+  #isReaddressDue = false;
+  /** When names that a reload has left where they were go where the plan wants them. */
+  #handoverEndMs = 0;
+  #hasStarted = false;
 
   constructor(config: RelayConfig, log: Log, options: RelayStartOptions) {
     this.#config = config;
@@ -79,7 +91,8 @@ export class RelayControl {
     this.#watchers = new Watchers(config, {
       log,
       onHealth: (key, isUp) => this.#states.setUp(key, isUp),
-      onMoved: () => void this.#enqueue(() => this.#readdress()),
+      isConnected: (key) => this.#outlet.isConnected(key),
+      onMoved: () => this.#readdressSoon(),
       rings: () => this.#rings(),
       state: () => this.#state(),
       sendOwn: (lines) => this.#receivers?.sendOwn(lines),
@@ -90,7 +103,7 @@ export class RelayControl {
     const config = this.#config;
     const io = await chooseIo(config.io);
     const plan = makePlan(config, await this.#files.open(config));
-    this.#warnOfDuplicates(plan);
+    warnOfDuplicates(plan, this.#log);
     checkExpectedRings(config, plan);
     const resolved = await this.#watchers.resolve(plan, config);
     await this.#outlet.serve(plan.destinations, resolved, config);
@@ -110,6 +123,7 @@ export class RelayControl {
       this.#healthPort = await openHealthPort(config.healthListen, { log: this.#log });
     }
     await this.#serveManagement();
+    this.#hasStarted = true;
     return {
       io,
       listenAddresses: receivers.addresses,
@@ -125,18 +139,6 @@ export class RelayControl {
     };
   }
 
-  #warnOfDuplicates(plan: Plan): void {
-    for (const { ring, buckets, hasRepeats } of plan.routes) {
-      const destinations = ring.destinations.length;
-      if (!hasRepeats) continue;
-      this.#log.warn("relay.duplicate_destinations", {
-        ring: ring.name,
-        buckets: buckets.length,
-        destinations,
-      });
-    }
-  }
-
   /** Makes a plan the one in force, but for the receivers. */
   #adopt(plan: Plan, resolved: readonly ResolvedDestination[]): void {
     this.#plan = plan;
@@ -145,7 +147,7 @@ export class RelayControl {
       this.#generation,
       plan.destinations.map(({ key }) => key),
     );
-    this.#states.setDestinations(plan.destinations, resolved);
+    this.#states.setDestinations(plan.destinations, resolved, this.#config.spoolDir !== "");
   }
 
   /** Begins to look after what the plan in force names. */
@@ -154,22 +156,11 @@ export class RelayControl {
     this.#watchers.configure(this.#config);
   }
 
-  /** The plan in force as receivers get it. before: whose known names stay where they are for a time. */
-  #order(before?: Plan): CommonPlanOrder {
-    const plan = this.#plan!;
-    const { handoverMs } = this.#config;
-    const indexes = before?.destinations.map(({ key }) =>
-      plan.destinations.findIndex((destination) => destination.key === key),
-    );
-    return {
-      generation: this.#generation,
-      plan: { ...plan, ...this.#capMemory.of(plan) },
-      flushIntervalMs: plan.flushIntervalMs,
-      outputs: plan.destinations.map((one, index) => this.#outlet.output(one, this.#resolved[index]!)),
-      states: this.#states.current(),
-      backlogBytesMax: BACKLOG_BYTES_MAX,
-      ...(indexes === undefined || handoverMs === 0 ? {} : { handover: { indexes, ms: handoverMs } }),
-    };
+  /** See makeOrder. */
+  #order(before?: Plan, handoverMs?: number): CommonPlanOrder {
+    const [outlet, states, capMemory] = [this.#outlet, this.#states, this.#capMemory];
+    const source = { generation: this.#generation, plan: this.#plan!, resolved: this.#resolved };
+    return makeOrder({ ...source, outlet, states, capMemory }, before, handoverMs);
   }
 
   #enqueue<Result>(change: () => Promise<Result>): Promise<Result> {
@@ -203,11 +194,13 @@ export class RelayControl {
       checkExpectedRings(config, plan);
       moved = await reviewMoves(before, plan, isForced ? 100 : config.reloadMovedMaxPercent);
       const resolved = await this.#watchers.resolve(plan, config);
-      this.#warnOfDuplicates(plan);
-      this.#config = config;
-      await this.#swap(plan, resolved);
+      if (this.#stopping !== undefined) throw new OperatorError("the relay is stopping");
+      warnOfDuplicates(plan, this.#log);
+      await this.#swap(plan, resolved, config, config.handoverMs);
     } catch (error) {
       return this.#refuse(error);
+    } finally {
+      this.#files.keep(this.#config);
     }
     this.#watchOthers();
     this.#reloads.done += 1;
@@ -225,37 +218,60 @@ export class RelayControl {
     return { ok: false, moved: {}, message };
   }
 
-  /** The same plan, with destinations where they are now. */
-  async #readdress(): Promise<void> {
-    if (this.#stopping !== undefined) return;
-    await this.#swap(this.#plan!, await this.#watchers.resolve(this.#plan!, this.#config));
-    this.#watchers.follow(this.#config, this.#plan!, this.#resolved);
+  /** One change for all destinations that have moved by the time it begins. */
+  #readdressSoon(): void {
+    if (this.#isReaddressDue) return;
+    this.#isReaddressDue = true;
+    void this.#enqueue(() => this.#readdress());
   }
 
-  /** Lets all threads go on by a plan; where one of them cannot, all go back to the plan before. */
-  async #swap(plan: Plan, resolved: readonly ResolvedDestination[]): Promise<void> {
-    const [before, resolvedBefore] = [this.#plan!, this.#resolved];
+  /** The same plan, with destinations where they are now. */
+  async #readdress(): Promise<void> {
+    this.#isReaddressDue = false;
+    const plan = this.#plan!;
+    const resolved = await this.#watchers.resolve(plan, this.#config);
+    if (this.#stopping !== undefined || isDeepStrictEqual(resolved, this.#resolved)) return;
     try {
-      await this.#swapTo(plan, resolved);
-    } catch (error) {
-      this.#log.error("relay.reload_failed", { error: error instanceof Error ? error.message : error });
-      await this.#swapTo(before, resolvedBefore).catch((worse: Error) => this.#fail(worse));
-      throw error;
+      await this.#swap(plan, resolved, this.#config, Math.max(0, this.#handoverEndMs - performance.now()));
+    } finally {
+      // An address that could not be taken up counts as another one again, so that it is tried once more.
+      this.#watchers.follow(this.#config, plan, this.#resolved);
     }
   }
 
-  async #swapTo(plan: Plan, resolved: readonly ResolvedDestination[]): Promise<void> {
+  /** Lets all threads go on by a plan; where one of them cannot, all go back to the plan before. */
+  #swap(
+    plan: Plan,
+    resolved: readonly ResolvedDestination[],
+    config: RelayConfig,
+    handoverMs: number,
+  ): Promise<void> {
+    const [before, resolvedBefore, configBefore] = [this.#plan!, this.#resolved, this.#config];
+    const swapped = this.#swapTo(plan, resolved, config, handoverMs).catch(async (error: unknown) => {
+      this.#log.error("relay.reload_failed", { error: error instanceof Error ? error.message : error });
+      const back = this.#swapTo(before, resolvedBefore, configBefore, handoverMs);
+      await back.catch((worse: Error) => this.#fail(worse));
+      throw error;
+    });
+    this.#swapping = swapped.catch(() => {});
+    return swapped;
+  }
+
+  async #swapTo(
+    plan: Plan,
+    resolved: readonly ResolvedDestination[],
+    config: RelayConfig,
+    handoverMs: number,
+  ): Promise<void> {
     const [before, resolvedBefore, ended] = [this.#plan!, this.#resolved, this.#generation];
+    this.#config = config;
     this.#generation += 1;
-    // Until the last receiver has let go of them, the outlet serves the old destinations, too.
-    const keys = new Set(plan.destinations.map(({ key }) => key));
-    const leaving = before.destinations.filter(({ key }) => !keys.has(key));
-    const leavingTo = resolvedBefore.filter((_, index) => !keys.has(before.destinations[index]!.key));
-    await this.#outlet.serve([...plan.destinations, ...leaving], [...resolved, ...leavingTo], this.#config);
+    await this.#outlet.serveBoth(plan, resolved, before, resolvedBefore, config);
     this.#adopt(plan, resolved);
-    await this.#receivers!.swap(this.#order(before), this.#outlet.isRunning);
-    await this.#outlet.serve(plan.destinations, resolved, this.#config);
-    this.#ledger.endUpTo(ended);
+    await this.#receivers!.swap(this.#order(before, handoverMs), this.#outlet.isRunning);
+    this.#handoverEndMs = performance.now() + handoverMs;
+    await this.#outlet.serve(plan.destinations, resolved, config);
+    for (const key of this.#ledger.endUpTo(ended, this.#outlet.hasSettled)) this.#outlet.forget(key);
   }
 
   #rings(): Fingerprints {
@@ -296,21 +312,16 @@ export class RelayControl {
   async #serveManagement(): Promise<void> {
     const { management, managementToken } = this.#config;
     if (management === undefined) return;
-    const routes = managementRoutes({
+    const context = {
       token: managementToken,
-      isLoopback: isLoopback(management.host),
       readiness: () => this.#readiness(),
       state: () => this.#state(),
       rings: () => this.#rings(),
       top: () => this.#top!.page(this.#state()),
-      reload: (isForced) => this.reload(isForced),
-    });
-    try {
-      this.#http = await startHttp(management, routes, rateLimited(this.#log));
-    } catch (error) {
-      if (this.#options.isManagementOptional !== true || !(error instanceof OperatorError)) throw error;
-      this.#log.warn("relay.no_management", { reason: error.message });
-    }
+      reload: (isForced: boolean) => this.reload(isForced),
+    };
+    const isOptional = this.#options.isManagementOptional === true;
+    this.#http = await openManagement(management, context, this.#log, isOptional);
   }
 
   stop(): Promise<boolean> {
@@ -322,18 +333,13 @@ export class RelayControl {
     this.#healthPort?.setReady(false);
     const { drainDelayMs, drainTimeoutMs } = this.#config;
     // Load balancers need this long to take notice; lines still come in meanwhile.
-    if (this.#receivers !== undefined && drainDelayMs > 0) {
-      await new Promise((resolve) => setTimeout(resolve, drainDelayMs));
-    }
+    if (this.#hasStarted && drainDelayMs > 0) await delay(drainDelayMs);
     const deadlineMs = performance.now() + drainTimeoutMs;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<false>((resolve) => {
-      timer = setTimeout(() => resolve(false), drainTimeoutMs);
-    });
-    await Promise.race([this.#changes, late]);
+    const late = delay(drainTimeoutMs, false, { ref: false });
+    // Not for all changes: one that still looks names up will find that the relay stops.
+    await Promise.race([this.#swapping, late]);
     const receivers = this.#receivers?.stop() ?? Promise.resolve();
     const isDrained = await Promise.race([receivers.then(() => true), late]);
-    clearTimeout(timer);
     await this.#outlet.stop(Math.max(0, deadlineMs - performance.now()));
     for (const part of [this.#files, this.#watchers, this.#states]) part.close();
     this.#top?.close();
@@ -341,8 +347,4 @@ export class RelayControl {
     await this.#http?.close();
     return isDrained;
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

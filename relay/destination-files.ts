@@ -18,7 +18,7 @@ export class DestinationFiles {
   }
 
   /**
-   * Reads the files that a configuration names, and watches them and no others.
+   * Reads the files that a configuration names, and watches them, too; see keep().
    * Throws OperatorError listing all faults of a file.
    */
   async open(config: RelayConfig): Promise<DestinationLists> {
@@ -31,12 +31,17 @@ export class DestinationFiles {
     for (const [ring, path] of paths) {
       lists.set(ring, this.#files.has(path) ? await readDestinations(path) : await this.#watch(path));
     }
+    return lists;
+  }
+
+  /** Ends the watch of all files that a configuration, the one in force, does not name. */
+  keep(config: RelayConfig): void {
+    const paths = new Set([config, ...config.routes].map(({ destinationsFile }) => destinationsFile));
     for (const [path, file] of this.#files) {
-      if ([...paths.values()].includes(path)) continue;
+      if (paths.has(path)) continue;
       file.close();
       this.#files.delete(path);
     }
-    return lists;
   }
 
   async #watch(path: string): Promise<readonly string[]> {

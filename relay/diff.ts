@@ -1,4 +1,5 @@
 /** Compares two configurations by where names go: what moves when one takes the other's place. */
+import { setImmediate } from "node:timers/promises";
 import type { PlacedRing, Placement, PlacementTarget, Placer } from "./placement.ts";
 
 /** Names that go from one destination of a ring to another. */
@@ -44,6 +45,9 @@ export interface RingDiff {
   /** In the order of the old ring, then what is new. */
   readonly loads: readonly DestinationLoad[];
 }
+
+/** How long names are compared before others of the thread have their turn, in milliseconds. */
+const TURN_MS = 20;
 
 /** Stands for no destination in a move. */
 export const NOWHERE = "(none)";
@@ -103,36 +107,65 @@ class RingTally {
   }
 }
 
+/** Two configurations, and what becomes of names that are placed in both. */
+class Comparison {
+  readonly #before: Placer;
+  readonly #after: Placer;
+  readonly #ringsBefore: ReadonlyMap<string, PlacedRing>;
+  readonly #ringsAfter: ReadonlyMap<string, PlacedRing>;
+  readonly #tallies: ReadonlyMap<string, RingTally>;
+
+  constructor(before: Placer, after: Placer) {
+    this.#before = before;
+    this.#after = after;
+    this.#ringsBefore = new Map(before.rings.map((ring) => [ring.name, ring]));
+    this.#ringsAfter = new Map(after.rings.map((ring) => [ring.name, ring]));
+    const ringNames = [...new Set([...this.#ringsBefore.keys(), ...this.#ringsAfter.keys()])];
+    this.#tallies = new Map(
+      ringNames.map((name) => [name, new RingTally(this.#ringsBefore.get(name), this.#ringsAfter.get(name))]),
+    );
+  }
+
+  place(name: Uint8Array): void {
+    const [from, to] = [this.#before.place(name), this.#after.place(name)];
+    for (const [ring, tally] of this.#tallies) tally.count(targetIn(from, ring), targetIn(to, ring));
+  }
+
+  diffs(): RingDiff[] {
+    return [...this.#tallies].map(([name, tally]) =>
+      summarize(name, tally, this.#ringsBefore.get(name), this.#ringsAfter.get(name)),
+    );
+  }
+}
+
 /**
  * Places every name in both configurations and says what moves, ring by ring. Rings are known by name.
  * names: bytes before the first colon; gone through once. Each is placed twice, so mind how many there are.
  */
 export function diffRings(before: Placer, after: Placer, names: Iterable<Uint8Array>): RingDiff[] {
-  const ringsBefore = new Map(before.rings.map((ring) => [ring.name, ring]));
-  const ringsAfter = new Map(after.rings.map((ring) => [ring.name, ring]));
-  const ringNames = [...new Set([...ringsBefore.keys(), ...ringsAfter.keys()])];
-  const tallies = new Map(
-    ringNames.map((name) => [name, new RingTally(ringsBefore.get(name), ringsAfter.get(name))]),
-  );
-  for (const name of names) {
-    const [from, to] = [before.place(name), after.place(name)];
-    for (const [ring, tally] of tallies) tally.count(targetIn(from, ring), targetIn(to, ring));
-  }
-  return [...tallies].map(([name, tally]) =>
-    summarize(name, tally, ringsBefore.get(name), ringsAfter.get(name)),
-  );
+  const comparison = new Comparison(before, after);
+  for (const name of names) comparison.place(name);
+  return comparison.diffs();
 }
 
 /**
  * The share of names (0..1) that move, by ring, of the rings that there were before: what a reload reports
- * and limits.
+ * and limits. Rules can make it last seconds, so others of the thread have their turn meanwhile.
  */
-export function movedShare(
+export async function movedShare(
   before: Placer,
   after: Placer,
   names: Iterable<Uint8Array>,
-): Record<string, number> {
-  const diffs = diffRings(before, after, names).filter((one) => one.fingerprintBefore !== undefined);
+): Promise<Record<string, number>> {
+  const comparison = new Comparison(before, after);
+  let turnEndMs = performance.now() + TURN_MS;
+  for (const name of names) {
+    comparison.place(name);
+    if (performance.now() < turnEndMs) continue;
+    await setImmediate();
+    turnEndMs = performance.now() + TURN_MS;
+  }
+  const diffs = comparison.diffs().filter((one) => one.fingerprintBefore !== undefined);
   return Object.fromEntries(diffs.map((one) => [one.ring, one.movedShare]));
 }
 

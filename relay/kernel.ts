@@ -24,7 +24,7 @@ export interface RelayExports {
     tagsBytes: number,
   ): number;
   start(thinThreshold: number, thinPlaces: number): void;
-  statesChanged(): void;
+  statesChanged(isPlacing: boolean): void;
   ringBuckets(ring: number): number;
   ringPoints(ring: number): number;
   destinationStates(): number;

@@ -1,12 +1,17 @@
 /** The relay's management pages. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { HostPort } from "../shared/config-addresses.ts";
+import { OperatorError } from "../shared/errors.ts";
 import {
   type HttpRequest,
   type HttpResponse,
   type HttpRoute,
+  type HttpServer,
   jsonResponse,
   standardRoutes,
+  startHttp,
 } from "../shared/http.ts";
+import { type Log, rateLimited } from "../shared/log.ts";
 import { renderRelayMetrics } from "./metrics.ts";
 import type { ReloadOutcome } from "./reload.ts";
 import { type Fingerprints, RING_PAGE } from "./ring-page.ts";
@@ -17,8 +22,6 @@ import type { TopPage } from "./top/screen.ts";
 export interface ManagementContext {
   /** Bearer token of requests that change something; empty for none. */
   readonly token: string;
-  /** Whether only this machine can reach the pages. */
-  readonly isLoopback: boolean;
   readonly readiness: () => { ready: boolean; detail: object };
   readonly state: () => RelayState;
   readonly rings: () => Fingerprints;
@@ -26,8 +29,31 @@ export interface ManagementContext {
   readonly reload: (isForced: boolean) => Promise<ReloadOutcome>;
 }
 
+/** A context with whether only this machine can reach the pages. */
+type LocalContext = ManagementContext & { readonly isLoopback: boolean };
+
+/**
+ * Opens the pages. isOptional: go on without them where their address cannot be had.
+ * Throws OperatorError naming the address otherwise.
+ */
+export async function openManagement(
+  listen: HostPort,
+  context: ManagementContext,
+  log: Log,
+  isOptional: boolean,
+): Promise<HttpServer | undefined> {
+  const routes = managementRoutes({ ...context, isLoopback: isLoopback(listen.host) });
+  try {
+    return await startHttp(listen, routes, rateLimited(log));
+  } catch (error) {
+    if (!isOptional || !(error instanceof OperatorError)) throw error;
+    log.warn("relay.no_management", { reason: error.message });
+    return undefined;
+  }
+}
+
 /** Makes the routes: /healthz, /readyz, /metrics, /status, /ring, /top, and POST /-/reload. */
-export function managementRoutes(context: ManagementContext): HttpRoute[] {
+function managementRoutes(context: LocalContext): HttpRoute[] {
   return [
     ...standardRoutes({
       isReady: () => context.readiness(),
@@ -40,7 +66,7 @@ export function managementRoutes(context: ManagementContext): HttpRoute[] {
   ];
 }
 
-async function reload(request: HttpRequest, context: ManagementContext): Promise<HttpResponse> {
+async function reload(request: HttpRequest, context: LocalContext): Promise<HttpResponse> {
   const fault = refusal(request, context);
   if (fault !== undefined) return fault;
   const outcome = await context.reload(["1", "true"].includes(request.query.get("force") ?? ""));
@@ -48,10 +74,7 @@ async function reload(request: HttpRequest, context: ManagementContext): Promise
 }
 
 /** Returns the answer to a request that may not change anything, or undefined. */
-function refusal(
-  { headers }: HttpRequest,
-  { token, isLoopback }: ManagementContext,
-): HttpResponse | undefined {
+function refusal({ headers }: HttpRequest, { token, isLoopback }: LocalContext): HttpResponse | undefined {
   const deny = (status: number, message: string) => jsonResponse(status, { ok: false, moved: {}, message });
   if (token === "") {
     // A page that a browser has open could make it ask, too; it tells where it comes from.
@@ -60,6 +83,10 @@ function refusal(
   }
   const given = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? "";
   return isEqual(given, token) ? undefined : deny(401, "the bearer token is missing or wrong");
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }
 
 /** Compares without telling by its time how much is equal. */

@@ -1,17 +1,28 @@
 /**
  * The outlet thread as the control thread sees it: which destinations it serves, and what it says of them.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import type { LogConfig, RelayConfig } from "../shared/config.ts";
 import type { Log } from "../shared/log.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
+import { addUp } from "./counters.ts";
 import type { ResolvedDestination } from "./destination.ts";
 import type { OutputOrder } from "./orders.ts";
 import { newBacklog } from "./outlet/handoff.ts";
-import { newOutletCounters, type OutletCounter, readOutletCounters } from "./outlet/ledger.ts";
+import {
+  newOutletCounters,
+  OUTLET_COUNTERS,
+  type OutletCounter,
+  readOutletCounters,
+} from "./outlet/ledger.ts";
 import type { ChannelOrder, OutletMessage, OutletOptions, OutletReport } from "./outlet/order.ts";
 import type { OutletThreadOrder } from "./outlet-thread.ts";
-import type { PlannedDestination } from "./plan.ts";
+import { GONE } from "./output-ledger.ts";
+import type { Plan, PlannedDestination } from "./plan.ts";
+
+/** How much longer than it was given the outlet may take, in milliseconds: connections have to be closed. */
+const STOP_GRACE_MS = 2_000;
 
 /** Numbers of one channel. */
 export type OutletTotals = Record<OutletCounter, number>;
@@ -27,7 +38,7 @@ export interface OutletEvents {
   readonly onFailed: (error: Error) => void;
 }
 
-/** A destination's place in the outlet; kept for as long as the process lives. */
+/** A destination's place in the outlet; kept until the destination has been gone for long. */
 interface Channel {
   readonly id: number;
   readonly counters: SharedArrayBuffer;
@@ -38,6 +49,9 @@ export class OutletControl {
   readonly #events: OutletEvents;
   readonly #channels = new Map<string, Channel>();
   readonly #keys = new Map<number, string>();
+  #lastId = 0;
+  /** Numbers of channels that are forgotten. */
+  #gone: OutletTotals | undefined;
   #worker: StartedWorker<undefined> | undefined;
   #drained: (() => void) | undefined;
   #isStopping = false;
@@ -62,7 +76,8 @@ export class OutletControl {
   #channel(key: string): Channel {
     let channel = this.#channels.get(key);
     if (channel === undefined) {
-      const id = this.#channels.size + 1;
+      this.#lastId += 1;
+      const id = this.#lastId;
       channel = { id, counters: newOutletCounters(), backlog: newBacklog() };
       this.#channels.set(key, channel);
       this.#keys.set(id, key);
@@ -83,6 +98,24 @@ export class OutletControl {
     if (channels.length === 0 && this.#worker === undefined) return;
     this.#worker ??= await this.#start();
     this.#post({ kind: "channels", channels, options: outletOptions(config) });
+  }
+
+  /**
+   * Serves the destinations of two plans, until the last receiver has let go of the one before. Of those that
+   * both have it is the new one's word that counts, unless the outlet has nothing to do with them any more.
+   */
+  serveBoth(
+    { destinations }: Plan,
+    resolved: readonly ResolvedDestination[],
+    before: Plan,
+    resolvedBefore: readonly ResolvedDestination[],
+    config: RelayConfig,
+  ): Promise<void> {
+    const served = destinations.filter((one, index) => isServed(one, resolved[index]!));
+    const keys = new Set(served.map(({ key }) => key));
+    const leaving = before.destinations.filter(({ key }) => !keys.has(key));
+    const leavingTo = resolvedBefore.filter((_, index) => !keys.has(before.destinations[index]!.key));
+    return this.serve([...destinations, ...leaving], [...resolved, ...leavingTo], config);
   }
 
   #order(destination: PlannedDestination, resolved: ResolvedDestination): ChannelOrder {
@@ -109,7 +142,10 @@ export class OutletControl {
 
   #onReport(report: OutletReport): void {
     if (report.kind === "drained") this.#drained?.();
-    else this.#events.onConnection(this.#keys.get(report.id) ?? "", report.isUp);
+    else {
+      const key = this.#keys.get(report.id);
+      if (key !== undefined) this.#events.onConnection(key, report.isUp);
+    }
   }
 
   #post(message: OutletMessage, transferList: readonly MessagePort[] = []): void {
@@ -129,7 +165,34 @@ export class OutletControl {
 
   /** Numbers by key of the destination. */
   totals(): Map<string, OutletTotals> {
-    return new Map([...this.#channels].map(([key, { counters }]) => [key, readOutletCounters(counters)]));
+    const read = ({ counters }: Channel) => readOutletCounters(counters);
+    const totals = new Map([...this.#channels].map(([key, channel]) => [key, read(channel)] as const));
+    return this.#gone === undefined ? totals : totals.set(GONE, this.#gone);
+  }
+
+  /** Whether nothing waits for a destination. linesHanded: by the receivers, all in all. */
+  readonly hasSettled = (key: string, linesHanded: number): boolean => {
+    const totals = this.totalsOf(key);
+    if (totals === undefined) return true;
+    return totals.linesTaken >= linesHanded && totals.linesQueued + totals.linesHeld === 0;
+  };
+
+  /** Adds the numbers of a destination that is gone, and has settled, to those of others that are. */
+  forget(key: string): void {
+    const channel = this.#channels.get(key);
+    if (channel === undefined) return;
+    // Not even a connection that is about to end is one any more.
+    const totals = { ...readOutletCounters(channel.counters), connected: 0, oldestMs: 0 };
+    this.#gone = this.#gone === undefined ? totals : addUp(OUTLET_COUNTERS, [this.#gone, totals]);
+    this.#channels.delete(key);
+    this.#keys.delete(channel.id);
+  }
+
+  /** Whether the connection to a destination stands; undefined where it was not tried yet or is none. */
+  isConnected(key: string): boolean | undefined {
+    const totals = this.totalsOf(key);
+    if (totals === undefined || totals.connects + totals.connectFailures === 0) return undefined;
+    return totals.connected === 1;
   }
 
   /** Numbers of one destination, undefined where it has no channel. */
@@ -146,8 +209,10 @@ export class OutletControl {
       this.#drained = resolve;
     });
     this.#post({ kind: "drain", deadlineMs });
-    await Promise.race([drained, this.#worker.exited]);
-    await this.#worker.worker.terminate();
+    // A disk that does not answer holds the thread up, and shall not hold the process up.
+    const late = delay(deadlineMs + STOP_GRACE_MS, undefined, { ref: false });
+    await Promise.race([drained, this.#worker.exited, late]);
+    await Promise.race([this.#worker.worker.terminate(), late]);
   }
 }
 
@@ -186,6 +251,8 @@ function outletOptions(config: RelayConfig): OutletOptions {
     ...(spoolDir === undefined ? {} : { spoolDir }),
     spoolBytesMax: config.spoolBytesMax,
     replayLinesPerSecond: config.replayLinesPerSecond,
+    // By then checks have found out whether the destination lives.
+    replayDelayMs: (config.healthFall + 1) * config.healthIntervalMs + config.healthTimeoutMs,
     packetBytesMax: config.packetlen,
   };
 }

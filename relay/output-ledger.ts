@@ -37,19 +37,29 @@ export class OutputLedger {
     return counters.map(({ buffer }) => buffer);
   }
 
-  /** Keeps the numbers of plans that no thread works by any more. number: the last of them. */
-  endUpTo(number: number): void {
+  /**
+   * Keeps the numbers of plans that no thread works by any more. number: the last of them.
+   * hasSettled: whether a destination that is gone, and all that was handed to the outlet for it, can be
+   * added up with others. Returns the keys of those that were.
+   */
+  endUpTo(
+    number: number,
+    hasSettled: (key: string, linesHanded: number) => boolean = () => true,
+  ): readonly string[] {
     const ended = this.#live.filter((generation) => generation.number <= number);
     this.#live = this.#live.filter((generation) => generation.number > number);
     for (const generation of ended) {
       for (const [key, totals] of totalsOf(generation)) this.#keep(key, totals);
     }
     const present = new Set(this.#live.flatMap(({ keys }) => keys));
-    const gone = [...this.#past.keys()].filter((key) => key !== GONE && !present.has(key));
-    for (const key of gone.slice(0, Math.max(0, gone.length - GONE_MAX))) {
-      this.#keep(GONE, this.#past.get(key)!);
+    const gone = [...this.#past].filter(([key]) => key !== GONE && !present.has(key));
+    const oldest = gone.slice(0, Math.max(0, gone.length - GONE_MAX));
+    const settled = oldest.filter(([key, { linesHanded }]) => hasSettled(key, linesHanded));
+    for (const [key, totals] of settled) {
+      this.#keep(GONE, totals);
       this.#past.delete(key);
     }
+    return settled.map(([key]) => key);
   }
 
   #keep(key: string, totals: OutputTotals): void {

@@ -3,6 +3,7 @@ import { dropCounter, LINE_DROP_REASONS } from "./counters.ts";
 import { fingerprintNumber } from "./fingerprint.ts";
 import { DESTINATION_LOSSES } from "./losses.ts";
 import { splitKey } from "./metrics.ts";
+import { GONE } from "./output-ledger.ts";
 import { servingRoutes } from "./plan.ts";
 import { accountOf, type RelayState } from "./status.ts";
 
@@ -30,16 +31,23 @@ export class OwnStats {
   readonly #state: () => RelayState;
   readonly #send: (lines: readonly string[]) => void;
   readonly #timer: NodeJS.Timeout;
-  readonly #sent = new Map<string, number>();
+  readonly #sent: Map<string, number>;
+  /** Gauges as they were said last. */
+  #said: ReadonlyMap<string, number> = new Map();
   #round = 0;
 
-  /** intervalMs: pace of the lines. send: takes them, without line feeds. */
+  /**
+   * intervalMs: pace of the lines. send: takes them, without line feeds. sent: what counters were when they
+   * were sent last; whoever comes after this one gets it too, so that nothing is counted twice.
+   */
   constructor(
     prefix: string,
     intervalMs: number,
     state: () => RelayState,
     send: (lines: readonly string[]) => void,
+    sent: Map<string, number> = new Map(),
   ) {
+    this.#sent = sent;
     this.#prefix = prefix === "" ? "" : `${prefix}.`;
     this.#state = state;
     this.#send = send;
@@ -67,12 +75,15 @@ export class OwnStats {
       for (const reason of LINE_DROP_REASONS) add(`linesDropped.${reason}`, intake[dropCounter(reason)]);
     }
     for (const [key, output] of state.outputs) {
+      // Counted under their own names before.
+      if (key === GONE) continue;
       const account = accountOf(output, state.channels.get(key));
       add(`${nameOf(key)}.linesSent`, account.sent);
       for (const reason of DESTINATION_LOSSES) {
         add(`${nameOf(key)}.linesLost.${reason}`, account.lost[reason]);
       }
     }
+    for (const name of this.#sent.keys()) if (!totals.has(name)) this.#sent.delete(name);
     for (const [name, total] of totals) {
       const grown = total - (this.#sent.get(name) ?? 0);
       if (grown <= 0) continue;
@@ -95,10 +106,10 @@ export class OwnStats {
     }
     const isDue = this.#round % GAUGE_ROUNDS === 1;
     for (const [name, value] of values) {
-      if (!isDue && this.#sent.get(name) === value) continue;
-      this.#sent.set(name, value);
+      if (!isDue && this.#said.get(name) === value) continue;
       yield `${name}:${value}|g`;
     }
+    this.#said = values;
   }
 }
 

@@ -178,8 +178,11 @@ export class Packer {
 
   /** Changes what happens to lines of destinations. states: STATE codes by index of the destination. */
   setStates(states: readonly number[]): void {
-    writeStates(this, states);
-    this.exports.statesChanged();
+    const view = new Uint8Array(this.memory.buffer, this.exports.destinationStates(), states.length);
+    // Only who is passed over decides where names go; the others' names need not be forgotten.
+    const isPlacing = states.some((state, index) => (state === STATE_SKIP) !== (view[index] === STATE_SKIP));
+    view.set(states);
+    this.exports.statesChanged(isPlacing);
   }
 
   /**

@@ -84,8 +84,13 @@ class Receiver {
       ...(inheritedFd === undefined ? {} : { inheritedFd }),
     };
     const socket = await openReceiver(io, listen, options);
-    const work = await startWork(io, order.first, order.outletPort);
-    return new Receiver(order, socket, port, work);
+    try {
+      return new Receiver(order, socket, port, await startWork(io, order.first, order.outletPort));
+    } catch (error) {
+      // Left open, it would keep the address, and one of streams this thread.
+      socket.close();
+      throw error;
+    }
   }
 
   get info(): ReceiverInfo {
@@ -149,7 +154,8 @@ class Receiver {
       this.#nextTopMs = nowMs + TOP_MS;
       this.#report({ kind: "top", snapshot: this.#sampler.snapshot() });
     }
-    for (;;) {
+    // What is said behind a plan is about that plan, so it waits until that one is in force.
+    while (this.#nextPlan === undefined) {
       const message = receiveMessageOnPort(this.#port);
       if (message === undefined) break;
       this.#onMessage(message.message as ReceiverMessage);

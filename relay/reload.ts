@@ -3,6 +3,7 @@ import type { RelayConfig } from "../shared/config.ts";
 import { MAIN_RING, RELAY } from "../shared/config-relay.ts";
 import type { Option } from "../shared/config-rows.ts";
 import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
+import type { Log } from "../shared/log.ts";
 import { movedShare } from "./diff.ts";
 import { makeNames } from "./name-source.ts";
 import { type Plan, servingRoutes } from "./plan.ts";
@@ -34,6 +35,15 @@ export function checkExpectedRings(config: RelayConfig, plan: Plan): void {
   if (faults.length > 0) throw new OperatorError(faults.join("\n"), EXIT_CONFIG);
 }
 
+/** Tells of rings that name a destination twice, which may be a slip. */
+export function warnOfDuplicates(plan: Plan, log: Log): void {
+  for (const { ring, buckets, hasRepeats } of plan.routes) {
+    const destinations = ring.destinations.length;
+    if (!hasRepeats) continue;
+    log.warn("relay.duplicate_destinations", { ring: ring.name, buckets: buckets.length, destinations });
+  }
+}
+
 /**
  * Returns the share of names that each ring of both plans sends elsewhere. maxPercent: the largest that is
  * allowed. Throws OperatorError when it is exceeded.
@@ -50,7 +60,7 @@ export async function reviewMoves(
   if (isSame) return Object.fromEntries(servingRoutes(after).map(({ ring }) => [ring.name, 0]));
   // Kernels, rules and all else that places names are only needed now.
   const { makePlacer } = await import("./placer.ts");
-  const moved = movedShare(await makePlacer(before), await makePlacer(after), makeNames(NAMES_COUNT));
+  const moved = await movedShare(await makePlacer(before), await makePlacer(after), makeNames(NAMES_COUNT));
   for (const [ring, share] of Object.entries(moved)) {
     if (share * 100 <= maxPercent) continue;
     throw new OperatorError(

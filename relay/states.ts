@@ -35,11 +35,16 @@ export class States {
     this.#onChange = onChange;
   }
 
-  /** Takes the destinations of another plan; those that were there before keep their state. */
+  /**
+   * Takes the destinations of another plan; those that were there before keep their state. isSpooling:
+   * whether a spool may have lines for those that were not.
+   */
   setDestinations(
     destinations: readonly PlannedDestination[],
     resolved: readonly ResolvedDestination[],
+    isSpooling = false,
   ): void {
+    const known = new Set(this.#members.map(({ destination }) => destination.key));
     this.#members = destinations.map((destination, index) => {
       const to = resolved[index]!;
       const isDatagram = to.protocol === "udp" || to.protocol === "unixgram";
@@ -49,8 +54,12 @@ export class States {
     for (const keys of [this.#down, this.#returning]) {
       for (const key of keys) if (!present.has(key)) keys.delete(key);
     }
-    // A destination may have a channel only now.
-    for (const key of this.#down) this.#outlet.setState(key, false);
+    // A destination may have a channel only now, or still the one of its last time, when it was down.
+    for (const key of present) this.#outlet.setState(key, !this.#down.has(key));
+    for (const { destination, isHeldBySwitch } of this.#members) {
+      if (isSpooling && isHeldBySwitch && !known.has(destination.key)) this.#returning.add(destination.key);
+    }
+    if (this.#returning.size > 0) this.#watchReturns();
     this.#told = "";
     this.#downInForce = new Set(this.#down);
   }

@@ -17,6 +17,8 @@ export interface WatchersContext {
   readonly log: Log;
   /** Health has another opinion of a destination. */
   readonly onHealth: (key: string, isUp: boolean) => void;
+  /** Whether the outlet's connection to a destination stands; undefined where that is not known. */
+  readonly isConnected: (key: string) => boolean | undefined;
   /** A destination is somewhere else. */
   readonly onMoved: () => void;
   readonly rings: () => Fingerprints;
@@ -29,6 +31,7 @@ export class Watchers {
   readonly #context: WatchersContext;
   readonly #resolver: Resolver;
   readonly #monitor: HealthMonitor;
+  readonly #sent = new Map<string, number>();
   #ownStats: OwnStats | undefined;
   #peers: Peers | undefined;
 
@@ -45,6 +48,7 @@ export class Watchers {
       log,
       random: systemRandom,
       onChange: (key, isUp) => context.onHealth(key, isUp),
+      isConnected: context.isConnected,
     });
   }
 
@@ -90,7 +94,8 @@ export class Watchers {
       peers.length === 0
         ? undefined
         : new Peers({ peers, peersIntervalMs, ownRings: rings, log, random: systemRandom });
-    this.#ownStats = stats === "full" ? new OwnStats(prefix, flushIntervalMs, state, sendOwn) : undefined;
+    this.#ownStats =
+      stats === "full" ? new OwnStats(prefix, flushIntervalMs, state, sendOwn, this.#sent) : undefined;
   }
 
   close(): void {

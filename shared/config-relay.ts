@@ -153,9 +153,9 @@ const INTAKE = {
     "How datagrams are moved; auto takes mmsg where it works",
   ),
   "receive-buffer": one("receiveBufferBytes", size("1k", "1g"), "16m", "Receive buffer of each socket"),
-  "line-bytes-max": soft("lineBytesMax", size("64", "63k"), "8k", "Bytes of a line that comes over a stream"),
-  "idle-timeout": soft("idleTimeoutMs", duration("1s", "24h", true), "5m", "Silence that ends a stream"),
-  "connections-max": soft("connectionsMax", count(1, 65_536), "1024", "Streams of each listen address"),
+  "line-bytes-max": one("lineBytesMax", size("64", "63k"), "8k", "Bytes of a line that comes over a stream"),
+  "idle-timeout": one("idleTimeoutMs", duration("1s", "24h", true), "5m", "Silence that ends a stream"),
+  "connections-max": one("connectionsMax", count(1, 65_536), "1024", "Streams of each listen address"),
 };
 
 const LIMITS = {

@@ -39,6 +39,8 @@ export interface HealthContext {
   /** Called at each change; the state is in force when it is. */
   readonly onChange: (key: string, isUp: boolean, reason: string) => void;
   readonly clock?: Clock;
+  /** What is known of an outlet's connection before the first report; see reportConnection(). */
+  readonly isConnected?: (key: string) => boolean | undefined;
 }
 
 /** One destination as the monitor sees it. */
@@ -74,7 +76,7 @@ export class HealthMonitor {
     this.#context = context;
     this.#probeContext = {
       clock: context.clock ?? backgroundClock,
-      connection: (key) => this.#connections.get(key),
+      connection: (key) => this.#connections.get(key) ?? context.isConnected?.(key),
     };
   }
 

@@ -62,6 +62,11 @@ export class Channel {
   /** Lines that may be replayed now. */
   #replayLines = 0;
   #replayedMs: number;
+  /**
+   * What a spool had at the start waits until health had time to tell whether a destination without
+   * connections lives.
+   */
+  #replayFromMs = 0;
 
   /** Begins to connect at once, and takes over what the spool has for its key. */
   constructor(order: ChannelOrder, options: OutletOptions, context: ChannelContext) {
@@ -75,6 +80,8 @@ export class Channel {
       this.#ledger.lose(reason, lines),
     );
     this.#replayedMs = context.clock.monotonicMs();
+    const isConnectionless = order.protocol === "udp" || order.protocol === "unixgram";
+    if (isConnectionless) this.#replayFromMs = this.#replayedMs + (options.replayDelayMs ?? 0);
     this.#openHold();
     this.#link = this.#connect();
     this.publish();
@@ -119,6 +126,7 @@ export class Channel {
   /** What health says of the destination. */
   setUp(isUp: boolean): void {
     if (this.isEnded) return;
+    if (isUp && !this.#isUp) this.#replayFromMs = 0;
     this.#isUp = isUp;
     if (isUp) {
       // A destination that was down long is not sent at once what could have been replayed meanwhile.
@@ -248,7 +256,7 @@ export class Channel {
       REPLAY_BURST_MS * linesPerMs,
     );
     this.#replayedMs = nowMs;
-    if (hold === undefined || !this.#isUp || !this.#link.isConnected) return;
+    if (hold === undefined || !this.#isUp || !this.#link.isConnected || nowMs < this.#replayFromMs) return;
     const bytesMax = this.#queue.bounds.bytesMax * REPLAY_QUEUE_SHARE;
     while (this.#replayLines >= 1 && this.#queue.bytes <= bytesMax) {
       const packet = hold.next(this.#options.packetBytesMax ?? PACKET_BYTES_MAX, this.#replayLines);

@@ -42,7 +42,10 @@ export interface OutletOptions {
   readonly queueBytesMax: number;
   readonly queueAgeMs: number;
   readonly connectTimeoutMs: number;
-  /** Longest time in which a connection takes nothing of what is written to it. */
+  /**
+   * Longest time in which a connection takes nothing of what is written to it. The system asks for more only
+   * when a good part of its buffer is free again, so a remote has to read a megabyte or two in this time.
+   */
   readonly writeTimeoutMs: number;
   /** First pause before a new connection; see shared/backoff.ts. */
   readonly retryDelayMs: number;
@@ -59,6 +62,8 @@ export interface OutletOptions {
   readonly spoolBytesMax: number;
   /** Of one channel, what was held on top of what comes in. */
   readonly replayLinesPerSecond: number;
+  /** How long after the start what a spool had for a datagram destination is kept; 0 where it is absent. */
+  readonly replayDelayMs?: number;
   /** Largest packet that held gauges are put together in; 1,400 where it is absent. */
   readonly packetBytesMax?: number;
 }

@@ -3,7 +3,7 @@
  * bound. The channels' parts of it are in spool.ts.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Log } from "../../shared/log.ts";
 import { Segment, type SegmentKind } from "./segment.ts";
@@ -37,12 +37,14 @@ export class SpoolFolder {
   readonly #unclaimed = new Set<string>();
   #bytes = 0;
 
-  /** Makes the folder where it is missing. Throws what the file system says. */
+  /** Makes the folder where only it is missing. Throws what the file system says. */
   constructor(path: string, bytesMax: number, log: Log) {
     this.path = path;
     this.bytesMax = bytesMax;
     this.#log = log;
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    // Not recursive: a mistyped path shall be told of, and below /proc Node would try for ever.
+    if (!existsSync(path)) mkdirSync(path, { mode: 0o700 });
+    readdirSync(path);
   }
 
   /** Size at which a segment is ended. */

@@ -200,10 +200,13 @@ function isHostJudging(): bool {
   return (features & u32(FEATURE_HOST_JUDGES)) != 0;
 }
 
-/** Takes notice of what the host wrote to destinationStates(). Only between two batches. */
-export function statesChanged(): void {
+/**
+ * Takes notice of what the host wrote to destinationStates(). Only between two batches. isPlacing: whether
+ * destinations are passed over now that were not, or the other way round, so that names may move.
+ */
+export function statesChanged(isPlacing: bool): void {
   assert(!isBatchOpen);
-  updateStates();
+  if (isPlacing) updateStates();
   chooseWay();
 }
 

@@ -92,7 +92,7 @@ test("a share takes the same names wholly, in every relay", async (t) => {
   assert.equal(stayed!.length, NAMES.length - taken.length);
 });
 
-test("a route puts its own prefix, suffix and tags around lines, and those of [relay] by default", async (t) => {
+test("a route has its own prefix, suffix and tags, and those of [relay] by default", async (t) => {
   const sinks = await openSinks(t, 3);
   const [main, own, heir] = sinks.map((sink) => named([sink]));
   const keys = [
@@ -210,8 +210,9 @@ test("names beyond a cap are dropped and counted, known ones pass", async (t) =>
   const count = (lines: readonly string[], prefix: string) =>
     lines.filter((line) => line.startsWith(prefix)).length;
   assert.equal(count(sink.lines, "other."), 50);
-  assert.ok(count(known, "user.vip.") <= 2, known.join(" "));
-  assert.ok(known.length >= 10 && known.length <= 12, known.join(" "));
+  // The longest prefix of a name counts it.
+  assert.equal(count(known, "user.vip."), 2);
+  assert.equal(known.length, 12);
   sink.packets.length = 0;
   await sendLines(
     relay,
@@ -227,6 +228,6 @@ test("what is wrong with rules is told all at once", async () => {
   const set = ["allow=/(/", "rename=a.* -> b.$2", "cap=user.", "block=/(?=x)/"];
   const args = set.flatMap((one) => ["--set", one]);
   const { code, stderr } = runCommand(["explain", ...args, "--set", "destinations=127.0.0.1:9", "x"]);
-  assert.equal(code, 78, stderr);
-  for (const key of ["allow", "rename", "cap", "block"]) assert.match(stderr, new RegExp(`relay\\.${key}`));
+  assert.equal(code, 2, stderr);
+  for (const key of ["allow", "rename", "cap", "block"]) assert.match(stderr, new RegExp(`--set ${key}: `));
 });

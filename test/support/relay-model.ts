@@ -102,8 +102,10 @@ export class RelayModel {
 
   /** STATE codes by index of the destination. */
   setStates(states: readonly number[]): void {
+    const wasSkipped = (index: number) => this.#states[index] === STATE_SKIP;
+    const isPlacing = states.some((state, index) => (state === STATE_SKIP) !== wasSkipped(index));
     this.#states = states;
-    this.forgetNames();
+    if (isPlacing) this.forgetNames();
   }
 
   forgetNames(): void {

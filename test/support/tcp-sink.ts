@@ -7,12 +7,14 @@ import { createServer as createTlsServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 
 /**
- * What it does with a connection: `read` takes everything; `stall` takes nothing; `reset` resets after so
- * many bytes; `half-close` closes its end at once and reads on; `talk` reads and says so many bytes.
+ * What it does with a connection: `read` takes everything; `stall` takes nothing; `slow` pauses after each
+ * piece; `reset` resets after so many bytes; `half-close` closes its end at once and reads on; `talk` reads
+ * and says so many bytes.
  */
 export type TcpBehaviour =
   | { readonly kind: "read" }
   | { readonly kind: "stall" }
+  | { readonly kind: "slow"; readonly pauseMs: number }
   | { readonly kind: "reset"; readonly afterBytes: number }
   | { readonly kind: "half-close" }
   | { readonly kind: "talk"; readonly bytes: number };
@@ -53,7 +55,12 @@ export class TcpSink {
         this.serverNames.push((socket as { servername?: string | false | null }).servername ?? null);
         serve(socket);
       });
-      server.on("tlsClientError", () => {});
+      server.on("tlsClientError", (_, socket) => socket.destroy());
+      // Those whose handshake fails are only known here.
+      server.on("connection", (socket) => {
+        this.#sockets.add(socket);
+        socket.on("close", () => this.#sockets.delete(socket));
+      });
       this.#server = server;
     } else this.#server = createServer({ allowHalfOpen: true }, serve);
   }
@@ -71,6 +78,11 @@ export class TcpSink {
     return this.received.length;
   }
 
+  /** Bytes so far, over all connections. */
+  get receivedBytes(): number {
+    return this.received.flat().reduce((sum, { length }) => sum + length, 0);
+  }
+
   /** All lines so far, over all connections. An unfinished one at a connection's end is left out. */
   get lines(): string[] {
     return this.received.flatMap((pieces) =>
@@ -80,7 +92,8 @@ export class TcpSink {
 
   /** Listens again on its port after stop(). */
   async restart(): Promise<void> {
-    this.#server.listen(this.port, "127.0.0.1");
+    // Does not keep a test's process going that has forgotten to stop it, having failed.
+    this.#server.listen(this.port, "127.0.0.1").unref();
     await once(this.#server, "listening");
     this.port = (this.#server.address() as AddressInfo).port;
   }
@@ -98,6 +111,7 @@ export class TcpSink {
     const behaviour = this.script.shift() ?? { kind: "read" };
     const pieces: Buffer[] = [];
     let bytes = 0;
+    socket.unref();
     this.received.push(pieces);
     this.#sockets.add(socket);
     socket.on("close", () => this.#sockets.delete(socket));
@@ -113,6 +127,10 @@ export class TcpSink {
     socket.on("data", (piece) => {
       pieces.push(piece);
       bytes += piece.length;
+      if (behaviour.kind === "slow") {
+        socket.pause();
+        setTimeout(() => socket.resume(), behaviour.pauseMs);
+      }
       if (behaviour.kind === "reset" && bytes >= behaviour.afterBytes) socket.resetAndDestroy();
     });
   }

@@ -245,8 +245,11 @@ test("what holds sockets, threads or files open is not reloadable, everything el
     ([, { isReloadable }]) => !isReloadable,
   );
   assert.deepEqual(fixed.map(([key]) => key).sort(), [
+    "connections-max",
     "health-listen",
+    "idle-timeout",
     "io",
+    "line-bytes-max",
     "listen",
     "management",
     "management-token",

@@ -53,7 +53,7 @@ function ringOf(destinations: readonly string[], replicas = 1): PlacedRing {
   return { name: "main", fingerprint: "", hash: "", key: "", buckets, replicas, destinations };
 }
 
-test("moves are counted by destination, and so are the loads", () => {
+test("moves are counted by destination, and so are the loads", async () => {
   const before = new RulePlacer({ main: (n) => [n % 2 === 0 ? "a" : "b"] }, ["a", "b"]);
   const after = new RulePlacer({ main: (n) => [n % 4 === 3 ? "c" : n % 2 === 0 ? "a" : "b"] }, [
     "a",
@@ -81,11 +81,11 @@ test("moves are counted by destination, and so are the loads", () => {
     ],
   });
   assert.ok(Math.abs(diff!.leastShare - 1 / 3) < 1e-12);
-  assert.deepEqual(movedShare(before, after, numbers(100)), { main: 0.25 });
-  assert.deepEqual(movedShare(before, before, numbers(100)), { main: 0 });
+  assert.deepEqual(await movedShare(before, after, numbers(100)), { main: 0.25 });
+  assert.deepEqual(await movedShare(before, before, numbers(100)), { main: 0 });
 });
 
-test("names that leave a ring have moved; those that enter one have not", () => {
+test("names that leave a ring have moved; those that enter one have not", async () => {
   const before = new RulePlacer({ main: () => ["a"], old: (n) => (n < 10 ? ["x"] : undefined) }, ["a"]);
   const after = new RulePlacer(
     { main: (n) => (n < 20 ? undefined : ["a"]), fresh: () => ["y"] },
@@ -98,7 +98,7 @@ test("names that leave a ring have moved; those that enter one have not", () => 
   assert.deepEqual([old!.moved, old!.movedShare, old!.leastShare], [10, 1, 1]);
   assert.equal(old!.fingerprintAfter, undefined);
   assert.deepEqual([fresh!.names, fresh!.entered, fresh!.movedShare, fresh!.leastShare], [0, 50, 0, 0]);
-  assert.deepEqual(movedShare(before, after, numbers(50)), { main: 0.4, old: 1 });
+  assert.deepEqual(await movedShare(before, after, numbers(50)), { main: 0.4, old: 1 });
 });
 
 test("of replicas only the copies that change place move, and order is no move", () => {
