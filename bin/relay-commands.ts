@@ -211,7 +211,9 @@ class CommandRun {
   }
 
   async #place(config: RelayConfig, origin: string): Promise<Placer> {
-    if (config.destinations.length === 0 && config.destinationsFile === "") {
+    // A relay of routes alone works, and has answers.
+    const { destinations, destinationsFile, routes } = config;
+    if (destinations.length === 0 && destinationsFile === "" && routes.length === 0) {
       const remedy = "name a configuration with --config, or --set destinations=HOST:PORT,...";
       throw new OperatorError(`${show(origin)} has no relay.destinations; ${remedy}`, EXIT_USAGE);
     }

@@ -239,7 +239,7 @@ export class RelayControl {
     }
   }
 
-  /** Lets all threads go on by a plan; where one of them cannot, all go back to the plan before. */
+  /** Lets all threads go on by a plan; where one cannot, all go back to the one before, with no handover. */
   #swap(
     plan: Plan,
     resolved: readonly ResolvedDestination[],
@@ -249,7 +249,7 @@ export class RelayControl {
     const [before, resolvedBefore, configBefore] = [this.#plan!, this.#resolved, this.#config];
     const swapped = this.#swapTo(plan, resolved, config, handoverMs).catch(async (error: unknown) => {
       this.#log.error("relay.reload_failed", { error: error instanceof Error ? error.message : error });
-      const back = this.#swapTo(before, resolvedBefore, configBefore, handoverMs);
+      const back = this.#swapTo(before, resolvedBefore, configBefore, 0);
       await back.catch((worse: Error) => this.#fail(worse));
       throw error;
     });

@@ -106,8 +106,9 @@ async function read(path: string): Promise<Reading> {
   }
 }
 
-function signatureOf({ mtimeNs, size, ino }: BigIntStats): string {
-  return `${mtimeNs} ${size} ${ino}`;
+/** With ctime, since rights that were corrected leave mtime as it was. */
+function signatureOf({ mtimeNs, ctimeNs, size, ino }: BigIntStats): string {
+  return `${mtimeNs} ${ctimeNs} ${size} ${ino}`;
 }
 
 /** What a watched file needs. */

@@ -104,9 +104,16 @@ class KernelPlacer implements Placer {
       bucket,
       destinations: destinations.map((destination) => this.#plan.destinations[destination]!.text),
       sentAs: showName(leaving),
-      why,
+      why: [...why, ...describeTags(this.#plan)],
     };
   }
+}
+
+/** That a name is placed with the tags of its line, which whoever asks must then have given. */
+function describeTags({ tagFormat }: Plan): string[] {
+  if (tagFormat === "keep") return [];
+  const form = tagFormat === "graphite" ? "NAME;k=v" : "NAME.__k=v";
+  return [`tag-format is ${tagFormat}: a line with |#k:v is placed as ${form}, so ask for that`];
 }
 
 /** A name as it leaves along a route; see shared/kernel/rewrite.ts. */

@@ -36,6 +36,22 @@ export function makeOrder(source: PlanOrderSource, before?: Plan, handoverMs = 0
     outputs: plan.destinations.map((one, index) => outlet.output(one, resolved[index]!)),
     states: states.current(),
     backlogBytesMax: BACKLOG_BYTES_MAX,
-    ...(indexes === undefined || handoverMs === 0 ? {} : { handover: { indexes, ms: handoverMs } }),
+    ...(indexes === undefined || handoverMs === 0 || !isJudgingAlike(before!, plan)
+      ? {}
+      : { handover: { indexes, ms: handoverMs } }),
   };
+}
+
+/**
+ * Whether both plans judge names alike, wherever they place them. Where they do not, names that stayed would
+ * pass by a new rule or route.
+ */
+export function isJudgingAlike(before: Plan, after: Plan): boolean {
+  const [one, other] = [before, after].map(({ rules, routes }) =>
+    JSON.stringify([
+      rules ?? null,
+      routes.map(({ ring, sharePercent, isMoving }) => [ring.name, sharePercent, isMoving]),
+    ]),
+  );
+  return one === other;
 }

@@ -9,7 +9,7 @@
 import type { RelayConfig } from "../shared/config.ts";
 import { stripWeight } from "../shared/config-addresses.ts";
 import { MAIN_RING } from "../shared/config-relay.ts";
-import { OperatorError } from "../shared/errors.ts";
+import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
 import {
   FEATURE_HOST_JUDGES,
   FEATURE_STRICT_PACKETLEN,
@@ -22,6 +22,9 @@ import {
 } from "../shared/kernel/relay-codes.ts";
 import { buildRing, type Ring } from "./ring.ts";
 import { needsHost, type RuleData } from "./shaping/rule-data.ts";
+
+/** Destinations of all rings: each takes some 140 KiB of a kernel's memory at the largest packetlen. */
+const DESTINATIONS_MAX = 8192;
 
 /** What becomes of lines for a destination that is down. */
 export type DeadPolicy = RelayConfig["onDead"];
@@ -97,7 +100,7 @@ interface RouteSource {
 
 /**
  * Makes a plan. lists: destinations of rings that have a file of them.
- * Throws OperatorError where there is no destination at all, or a ring cannot be built.
+ * Throws OperatorError where there is no destination at all, there are too many, or a ring cannot be built.
  */
 export function makePlan(config: RelayConfig, lists: DestinationLists = new Map()): Plan {
   const sources: RouteSource[] = [
@@ -114,6 +117,10 @@ export function makePlan(config: RelayConfig, lists: DestinationLists = new Map(
   const [first] = routes;
   if (first === undefined) {
     throw new OperatorError("no destination is given; name at least one as HOST:PORT");
+  }
+  if (destinations.length > DESTINATIONS_MAX) {
+    const what = `all rings together have ${destinations.length} destinations`;
+    throw new OperatorError(`${what}; name at most ${DESTINATIONS_MAX}`, EXIT_CONFIG);
   }
   // A main route without destinations takes no names; its ring stands in for what must have one.
   const isMainEmpty = first.ring.name !== MAIN_RING;

@@ -53,11 +53,8 @@ export async function reviewMoves(
   after: Plan,
   maxPercent: number,
 ): Promise<Record<string, number>> {
-  const rings = (plan: Plan) => servingRoutes(plan).map(({ ring }) => `${ring.name} ${ring.fingerprint}`);
-  const isSame =
-    rings(before).join() === rings(after).join() &&
-    JSON.stringify(before.rules) === JSON.stringify(after.rules);
-  if (isSame) return Object.fromEntries(servingRoutes(after).map(({ ring }) => [ring.name, 0]));
+  if (placementOf(before) === placementOf(after))
+    return Object.fromEntries(servingRoutes(after).map(({ ring }) => [ring.name, 0]));
   // Kernels, rules and all else that places names are only needed now.
   const { makePlacer } = await import("./placer.ts");
   const moved = await movedShare(await makePlacer(before), await makePlacer(after), makeNames(NAMES_COUNT));
@@ -69,6 +66,14 @@ export async function reviewMoves(
     );
   }
   return moved;
+}
+
+/** What of a plan decides where names go; what is put around them does too, as they are hashed with it. */
+function placementOf(plan: Plan): string {
+  const routes = servingRoutes(plan).map(({ ring, sharePercent, isMoving, prefix, suffix }) => {
+    return [ring.name, ring.fingerprint, sharePercent, isMoving, prefix, suffix];
+  });
+  return JSON.stringify([routes, plan.rules ?? null]);
 }
 
 /** Keys of [relay] that differ and only take effect at the next start. */

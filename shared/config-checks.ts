@@ -27,7 +27,10 @@ export function crossCheck(
   for (const route of relay.routes) checkRoute(route, reader, routeLines);
   checkTls(config, reader);
   if (reader.faults.length > 0) return;
-  for (const ring of [main, ...relay.routes]) warnOfNext(ring, reader);
+  for (const ring of [main, ...relay.routes]) {
+    warnOfNext(ring, reader);
+    warnOfHold(ring, reader);
+  }
   warnOfShadows(config, reader);
   warnOfRelay(config, reader);
 }
@@ -105,6 +108,13 @@ function warnOfNext(ring: RingConfig, reader: ConfigReader): void {
   if (ring.onDead !== "next" || count === undefined || count >= 2) return;
   const section = sectionOf(ring);
   reader.warn(`${section}.on-dead is next, but ${section}.destinations names no other to take over`);
+}
+
+/** What is held is sent by the outlet, which has no sockets for unix datagrams. */
+function warnOfHold(ring: RingConfig, reader: ConfigReader): void {
+  const isUnix = ring.destinations.some((text) => text.startsWith("unixgram://"));
+  if (ring.onDead !== "hold" || !isUnix) return;
+  reader.warn(`${sectionOf(ring)}.on-dead is hold, but what is held for a unixgram destination is lost`);
 }
 
 /** Whether nothing is left for those behind a route. */

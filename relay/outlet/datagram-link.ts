@@ -75,11 +75,15 @@ export class DatagramLink implements Link {
     const { backoff, clock, ledger, log, order } = this.#context;
     const socket = createSocket({ type: isIPv6(order.host!) ? "udp6" : "udp4" });
     this.#socket = socket;
-    // ICMP refusals that no send was told of arrive here.
-    socket.on("error", () => ledger.add("refusals", 1));
-    // Without the handle's reference nobody waits for a socket that is silent.
+    // ICMP refusals that no send was told of arrive here, and a bind that failed before the connect.
+    socket.on("error", (error) => {
+      if (this.#isConnected) ledger.add("refusals", 1);
+      else fail(error);
+    });
     const fail = (error: unknown) => {
-      if (this.#isOver) return;
+      if (this.#isOver || socket !== this.#socket) return;
+      // A socket must not be closed once more when the link ends.
+      this.#socket = undefined;
       ledger.add("connectFailures", 1);
       log.warn("relay.connect_failed", { destination: order.text, error });
       socket.close();

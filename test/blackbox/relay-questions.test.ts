@@ -38,6 +38,16 @@ test("explain says where a name goes, and the relay sends it there", async (t) =
   await closeBooks(relay, 1);
 });
 
+test("a relay of routes alone has answers as well", (t) => {
+  const file = join(newFolder(t), "routes.ini");
+  writeFileSync(file, "[relay]\n[route.app]\nmatch[] = app.**\ndestinations = 127.0.0.1:1\n");
+  const explained = runCommand(["explain", "--config", file, "app.hits", "web.hits"]);
+  assert.equal(explained.code, 0, explained.stderr);
+  assert.match(explained.stdout, /^name app\.hits\n {2}ring app /);
+  assert.match(explained.stdout, /name web\.hits\n {2}dropped +no_route\n/);
+  assert.match(runCommand(["ring", "--config", file]).stdout, /^app [0-9a-f]{16} /);
+});
+
 test("diff tells what moves, and its exit code whether that is too much", (t) => {
   const file = join(newFolder(t), "new.ini");
   writeFileSync(file, "[relay]\ndestinations = 127.0.0.1:1 127.0.0.1:2 127.0.0.1:3\n");

@@ -260,3 +260,19 @@ test("spool: a folder that vanishes costs what was in it, and no more", async (t
   await rig.drain();
   await sink.stop();
 });
+
+test("hold: a UDP socket that could not be connected is replaced, and ends, without a fault", async (t) => {
+  const sink = await UdpSink.open();
+  const rig = new OutletRig(t);
+  const options = { retryDelayMs: 60_000, retryDelayMaxMs: 60_000 };
+  // Without leave to broadcast, which nobody asks for here, there is no connecting to it.
+  const fields = { policy: "hold", protocol: "udp", host: "255.255.255.255", port: 9 } as const;
+  const [moved, stays] = [channelOrder(1, fields), channelOrder(2, fields)];
+  rig.order([moved, stays], options);
+  for (const id of [1, 2]) await rig.until(id, "a failure", ({ connectFailures }) => connectFailures === 1);
+  rig.send(1, ["a:1|c\n"]);
+  rig.order([{ ...moved, host: "127.0.0.1", port: sink.port }, stays], options);
+  await rig.until(1, "sent", ({ linesSent }) => linesSent === 1);
+  await rig.drain(0);
+  sink.close();
+});

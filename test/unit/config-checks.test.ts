@@ -88,6 +88,10 @@ const ODD: readonly (readonly [text: string, ...warnings: string[]])[] = [
     "[route.x]\non-dead = next\ndestinations = a:1",
     "route.x.on-dead is next, but route.x.destinations names no other to take over",
   ],
+  [
+    "[relay]\non-dead = hold\ndestinations = unixgram:///a b:1",
+    "relay.on-dead is hold, but what is held for a unixgram destination is lost",
+  ],
   ["[relay]\nspool-dir = /x", UNSPOOLED],
   ["[relay]\nspool-dir = /x\non-dead = hold"],
   [`[relay]\nspool-dir = /x\n${ROUTE}\non-dead = hold`],

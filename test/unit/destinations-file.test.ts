@@ -1,7 +1,17 @@
 /** Files of destinations: what they may say, and what is made of their changes. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, renameSync, rmSync, truncateSync, unlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -178,6 +188,19 @@ test("an invalid file is logged once, and what was known stays", async () => {
   writeFileSync(path, "a:1\nb:1\n");
   await poll(2);
   assert.deepEqual(lists, [["a:1", "b:1"]]);
+});
+
+test("a change that shows neither in size nor in time of writing is told", async () => {
+  const { path, lists, poll } = await watch("a:1\n");
+  const time = new Date(1_700_000_000_000);
+  utimesSync(path, time, time);
+  await poll(2);
+  writeFileSync(path, "b:1\n");
+  utimesSync(path, time, time);
+  chmodSync(path, 0o640);
+  assert.equal(statSync(path).mtimeMs, time.getTime());
+  await poll(2);
+  assert.deepEqual(lists, [["b:1"]]);
 });
 
 test("closed, it looks no more", async () => {
