@@ -4,14 +4,14 @@
  */
 import { existsSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { diffRings } from "../relay/diff.ts";
-import { describeDiff } from "../relay/diff-report.ts";
-import { describePlacements, placeNames } from "../relay/explain.ts";
-import { fetchPage } from "../relay/management-client.ts";
-import { MADE_NAMES_MAX, makeNames, readNames } from "../relay/name-source.ts";
+import { diffRings } from "../relay/command/diff.ts";
+import { describeDiff } from "../relay/command/diff-report.ts";
+import { describePlacements, placeNames } from "../relay/command/explain.ts";
+import { fetchPage } from "../relay/command/management-client.ts";
+import { MADE_NAMES_MAX, makeNames, readNames } from "../relay/command/name-source.ts";
+import type { Placer } from "../relay/command/placement.ts";
+import { describeValue } from "../relay/command/status-text.ts";
 import { showText } from "../relay/name-text.ts";
-import type { Placer } from "../relay/placement.ts";
-import { describeValue } from "../relay/status-text.ts";
 import { watchTop } from "../relay/top/session.ts";
 import { Terminal } from "../relay/top/terminal.ts";
 import { loadConfig, type Override, type RelayConfig } from "../shared/config.ts";

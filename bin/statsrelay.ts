@@ -61,7 +61,7 @@ async function main(argv: readonly string[]): Promise<void> {
   // A word is no flag and, without a port, no destination: only then is a subcommand looked for.
   if (/^[a-z]+$/.test(argv[0] ?? "")) {
     const { runCommand } = await import("./relay-commands.ts");
-    const { makePlacer } = await import("../relay/placer.ts");
+    const { makePlacer } = await import("../relay/command/placer.ts");
     const exitCode = await runCommand(argv, {
       makePlacer: async (config) => makePlacer(await planOf(config)),
     });

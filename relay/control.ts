@@ -14,12 +14,16 @@ import type { HttpServer } from "../shared/http.ts";
 import type { Log } from "../shared/log.ts";
 import { chooseIo } from "../shared/udp.ts";
 import { CapMemory } from "./cap-memory.ts";
-import type { ResolvedDestination } from "./destination.ts";
-import { DestinationFiles } from "./destination-files.ts";
-import { type HealthPort, openHealthPort } from "./health-port.ts";
-import { openManagement } from "./management.ts";
+import type { ResolvedDestination } from "./destinations/destination.ts";
+import { DestinationFiles } from "./destinations/destination-files.ts";
+import { States } from "./destinations/states.ts";
 import { OutletControl } from "./outlet-control.ts";
 import { OutputLedger } from "./output-ledger.ts";
+import { type HealthPort, openHealthPort } from "./page/health-port.ts";
+import { openManagement } from "./page/management.ts";
+import type { Fingerprints } from "./page/ring-page.ts";
+import type { RelayState } from "./page/status.ts";
+import { TopWatch } from "./page/top-watch.ts";
 import { makePlan, type Plan, servingRoutes } from "./plan.ts";
 import { makeOrder } from "./plan-order.ts";
 import { type CommonPlanOrder, Receivers } from "./receivers.ts";
@@ -31,10 +35,6 @@ import {
   reviewMoves,
   warnOfDuplicates,
 } from "./reload.ts";
-import type { Fingerprints } from "./ring-page.ts";
-import { States } from "./states.ts";
-import type { RelayState } from "./status.ts";
-import { TopWatch } from "./top-watch.ts";
 import { Watchers } from "./watchers.ts";
 
 export class RelayControl {

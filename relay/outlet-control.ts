@@ -7,7 +7,7 @@ import type { LogConfig, RelayConfig } from "../shared/config.ts";
 import type { Log } from "../shared/log.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
 import { addUp } from "./counters.ts";
-import type { ResolvedDestination } from "./destination.ts";
+import type { ResolvedDestination } from "./destinations/destination.ts";
 import type { OutputOrder } from "./orders.ts";
 import { newBacklog } from "./outlet/handoff.ts";
 import {

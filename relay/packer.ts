@@ -14,7 +14,7 @@ import { type Kernel, loadKernel } from "../shared/kernel.ts";
 import type { BatchSender, ReceiveBatch } from "../shared/udp.ts";
 import type { RelayExports } from "./kernel.ts";
 import { featuresOf, type PackPlan, type RoutePlan, shareCode } from "./plan.ts";
-import { HASH_CODES, KEY_CODES } from "./ring.ts";
+import { HASH_CODES, KEY_CODES } from "./ring/ring.ts";
 import type { DropRule, RuleSet } from "./shaping/rules.ts";
 
 /** Keeps offsets below 2 GiB, so that they are positive numbers here. */

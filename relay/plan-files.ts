@@ -1,7 +1,7 @@
 /** The plan of a configuration, with what its files say now, for those who only want to look at it. */
 import type { RelayConfig } from "../shared/config.ts";
 import { MAIN_RING } from "../shared/config-relay.ts";
-import { readDestinations } from "./destinations-file.ts";
+import { readDestinations } from "./destinations/destinations-file.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { checkExpectedRings } from "./reload.ts";
 

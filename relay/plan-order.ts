@@ -1,10 +1,10 @@
 /** The plan in force as receivers get it: with what it needs of the outlet, of health and of the caps. */
 import type { CapMemory } from "./cap-memory.ts";
-import type { ResolvedDestination } from "./destination.ts";
+import type { ResolvedDestination } from "./destinations/destination.ts";
+import type { States } from "./destinations/states.ts";
 import type { OutletControl } from "./outlet-control.ts";
 import type { Plan } from "./plan.ts";
 import type { CommonPlanOrder } from "./receivers.ts";
-import type { States } from "./states.ts";
 
 /** Bytes under way from receivers to one channel of the outlet. */
 const BACKLOG_BYTES_MAX = 16 << 20;

@@ -20,7 +20,7 @@ import {
   FEATURE_VALIDATE,
   SHARE_ALL,
 } from "../shared/kernel/relay-codes.ts";
-import { buildRing, type Ring } from "./ring.ts";
+import { buildRing, type Ring } from "./ring/ring.ts";
 import { needsHost, type RuleData } from "./shaping/rule-data.ts";
 
 /** Destinations of all rings: each takes some 140 KiB of a kernel's memory at the largest packetlen. */

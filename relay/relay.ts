@@ -3,9 +3,9 @@ import type { LogConfig, RelayConfig } from "../shared/config.ts";
 import type { Log } from "../shared/log.ts";
 import type { ListenAddress } from "../shared/udp.ts";
 import { RelayControl } from "./control.ts";
+import type { Fingerprints } from "./page/ring-page.ts";
 import type { ListenerTotals } from "./receivers.ts";
 import type { ReloadOutcome } from "./reload.ts";
-import type { Fingerprints } from "./ring-page.ts";
 
 /** A relay at work. */
 export interface Relay {

@@ -4,8 +4,8 @@ import { MAIN_RING, RELAY } from "../shared/config-relay.ts";
 import type { Option } from "../shared/config-rows.ts";
 import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
 import type { Log } from "../shared/log.ts";
-import { movedShare } from "./diff.ts";
-import { makeNames } from "./name-source.ts";
+import { movedShare } from "./command/diff.ts";
+import { makeNames } from "./command/name-source.ts";
 import { type Plan, servingRoutes } from "./plan.ts";
 
 /** How a reload went. */
@@ -56,7 +56,7 @@ export async function reviewMoves(
   if (placementOf(before) === placementOf(after))
     return Object.fromEntries(servingRoutes(after).map(({ ring }) => [ring.name, 0]));
   // Kernels, rules and all else that places names are only needed now.
-  const { makePlacer } = await import("./placer.ts");
+  const { makePlacer } = await import("./command/placer.ts");
   const moved = await movedShare(await makePlacer(before), await makePlacer(after), makeNames(NAMES_COUNT));
   for (const [ring, share] of Object.entries(moved)) {
     if (share * 100 <= maxPercent) continue;

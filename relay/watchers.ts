@@ -2,15 +2,15 @@
 import type { RelayConfig } from "../shared/config.ts";
 import type { Log } from "../shared/log.ts";
 import { systemRandom } from "../shared/random.ts";
-import type { ResolvedDestination } from "./destination.ts";
+import type { ResolvedDestination } from "./destinations/destination.ts";
+import { Resolver, type ResolverState, type ResolverTotals } from "./destinations/resolver.ts";
 import { HealthMonitor, type HealthState } from "./health/monitor.ts";
 import { healthOptions, healthTargets } from "./health/targets.ts";
-import { OwnStats } from "./own-stats.ts";
-import { type PeerState, Peers } from "./peers.ts";
+import { OwnStats } from "./page/own-stats.ts";
+import { type PeerState, Peers } from "./page/peers.ts";
+import type { Fingerprints } from "./page/ring-page.ts";
+import type { RelayState } from "./page/status.ts";
 import type { Plan } from "./plan.ts";
-import { Resolver, type ResolverState, type ResolverTotals } from "./resolver.ts";
-import type { Fingerprints } from "./ring-page.ts";
-import type { RelayState } from "./status.ts";
 
 /** What the watchers ask and tell. */
 export interface WatchersContext {

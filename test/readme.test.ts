@@ -14,9 +14,9 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { AGGREGATOR_METRICS, OWN_STATS } from "../aggregator/stats.ts";
 import { LINE_DROPS } from "../relay/counters.ts";
-import { LOSS_HELP } from "../relay/losses.ts";
-import { OWN_STATS as RELAY_OWN_STATS } from "../relay/own-stats.ts";
-import { RELAY_METRICS } from "../relay/stats.ts";
+import { LOSS_HELP } from "../relay/page/losses.ts";
+import { OWN_STATS as RELAY_OWN_STATS } from "../relay/page/own-stats.ts";
+import { RELAY_METRICS } from "../relay/page/stats.ts";
 import { DROP_REASON_HELP, DROP_REASONS } from "../shared/drop-reasons.ts";
 import type { MetricRow } from "../shared/stats.ts";
 

@@ -1,7 +1,7 @@
 /** What of a plan is watched, and how, by the `health` keys of the configuration. */
 import type { RelayConfig } from "../../shared/config.ts";
 import { MAIN_RING } from "../../shared/config-relay.ts";
-import type { ResolvedDestination } from "../destination.ts";
+import type { ResolvedDestination } from "../destinations/destination.ts";
 import type { Plan } from "../plan.ts";
 import type { HealthOptions } from "./monitor.ts";
 import type { HealthTarget } from "./probe.ts";

@@ -1,7 +1,7 @@
 /** `statsrelay top`: asks a relay each second and draws what it says, until somebody has seen enough. */
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { OperatorError } from "../../shared/errors.ts";
-import { fetchPage } from "../management-client.ts";
+import { fetchPage } from "../command/management-client.ts";
 import { renderScreen, type TopPage } from "./screen.ts";
 import type { Terminal } from "./terminal.ts";
 

@@ -1,11 +1,11 @@
 /** What becomes of lines for connections whose destinations die, leave and come back. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { States } from "../../relay/destinations/states.ts";
 import { OutletControl } from "../../relay/outlet-control.ts";
 import { OutputLedger } from "../../relay/output-ledger.ts";
 import type { PlannedDestination } from "../../relay/plan.ts";
 import { Receivers } from "../../relay/receivers.ts";
-import { States } from "../../relay/states.ts";
 import { chooseIo } from "../../shared/udp.ts";
 import { sendDatagrams } from "../support/daemons.ts";
 import { EventLog } from "../support/event-log.ts";

@@ -10,7 +10,7 @@ import {
   KEY_CODES,
   type KeyName,
   type Ring,
-} from "../../relay/ring.ts";
+} from "../../relay/ring/ring.ts";
 import { RingKernel } from "../support/ring-kernel.ts";
 import { modelChoice, modelHash, modelKey } from "../support/ring-model.ts";
 

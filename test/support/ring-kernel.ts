@@ -1,6 +1,6 @@
 /** The rings of the relay's kernel, asked name by name. */
 import type { RelayExports } from "../../relay/kernel.ts";
-import { HASH_CODES, KEY_CODES, type Ring } from "../../relay/ring.ts";
+import { HASH_CODES, KEY_CODES, type Ring } from "../../relay/ring/ring.ts";
 import { SLOT_BYTES } from "../../shared/kernel/layout.ts";
 import { SHARE_ALL } from "../../shared/kernel/relay-codes.ts";
 import { STATE_SERVE, STATE_SKIP } from "../../shared/kernel/ring-codes.ts";

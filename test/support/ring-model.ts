@@ -3,7 +3,7 @@
  * keys are handled as latin1 strings, one character for each byte.
  */
 import { createHash } from "node:crypto";
-import type { HashName, KeyName } from "../../relay/ring.ts";
+import type { HashName, KeyName } from "../../relay/ring/ring.ts";
 
 /** A ring as the model sees it. */
 export interface ModelRing {

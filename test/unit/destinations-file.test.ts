@@ -15,7 +15,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { DestinationsFile, parseDestinations, readDestinations } from "../../relay/destinations-file.ts";
+import {
+  DestinationsFile,
+  parseDestinations,
+  readDestinations,
+} from "../../relay/destinations/destinations-file.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import { EventLog } from "../support/event-log.ts";
 import { ManualClock } from "../support/manual-clock.ts";

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { diffRings, leastMovedShare, movedShare, NOWHERE } from "../../relay/diff.ts";
-import { describeDiff } from "../../relay/diff-report.ts";
-import { MADE_NAMES_MAX, makeNames, readNames } from "../../relay/name-source.ts";
+import { diffRings, leastMovedShare, movedShare, NOWHERE } from "../../relay/command/diff.ts";
+import { describeDiff } from "../../relay/command/diff-report.ts";
+import { MADE_NAMES_MAX, makeNames, readNames } from "../../relay/command/name-source.ts";
+import type { PlacedRing, Placement, Placer } from "../../relay/command/placement.ts";
 import { showName } from "../../relay/name-text.ts";
-import type { PlacedRing, Placement, Placer } from "../../relay/placement.ts";
 
 /** Which destinations a ring gives a name, by its number. */
 type Rule = (number: number) => readonly string[] | undefined;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describePlacements, placeNames } from "../../relay/explain.ts";
+import { describePlacements, placeNames } from "../../relay/command/explain.ts";
+import type { Placement, Placer } from "../../relay/command/placement.ts";
 import { readName, showName, showText } from "../../relay/name-text.ts";
-import type { Placement, Placer } from "../../relay/placement.ts";
 
 const TARGET = {
   ring: "main",

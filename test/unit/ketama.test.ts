@@ -1,7 +1,7 @@
 /** The circle of points of ketama rings. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ketamaPoints, pointsOfBucket } from "../../relay/ketama.ts";
+import { ketamaPoints, pointsOfBucket } from "../../relay/ring/ketama.ts";
 
 test("hashring's rounding takes a point from each node of some rings", () => {
   const sizes = Array.from({ length: 100 }, (_, index) => index + 1);

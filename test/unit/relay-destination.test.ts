@@ -1,7 +1,7 @@
 /** From configured texts to addresses: destinations and what is listened on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type DefaultProtocol, resolveDestination } from "../../relay/destination.ts";
+import { type DefaultProtocol, resolveDestination } from "../../relay/destinations/destination.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import { everyHostLiteral } from "../../shared/every-host.ts";
 import { resolveListen } from "../../shared/listen.ts";

@@ -1,7 +1,7 @@
 /** What is said of plans: which names move by a reload, which may stay, what has no room. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { makePlacer } from "../../relay/placer.ts";
+import { makePlacer } from "../../relay/command/placer.ts";
 import { makePlan, type Plan } from "../../relay/plan.ts";
 import { isJudgingAlike } from "../../relay/plan-order.ts";
 import { reviewMoves } from "../../relay/reload.ts";

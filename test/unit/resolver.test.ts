@@ -1,8 +1,8 @@
 /** Names of destinations, looked up again in the background. The name server is the test. */
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { NameLookup } from "../../relay/name-lookup.ts";
-import { Resolver } from "../../relay/resolver.ts";
+import { NameLookup } from "../../relay/destinations/name-lookup.ts";
+import { Resolver } from "../../relay/destinations/resolver.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import type { HostAddress } from "../../shared/host-lookup.ts";
 import { seededRandom } from "../../shared/random.ts";

@@ -1,7 +1,7 @@
 /** Rings against what the originals of each hash did: placement and replicas. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { buildRing, type HashName, type KeyName } from "../../relay/ring.ts";
+import { buildRing, type HashName, type KeyName } from "../../relay/ring/ring.ts";
 import { RingKernel } from "../support/ring-kernel.ts";
 import { modelHash, modelKey, modelStir } from "../support/ring-model.ts";
 import { readTsvVectors, unescapeField, type VectorRow } from "../support/vectors.ts";

@@ -1,8 +1,8 @@
 /** What rings are built of: weights, shards, replicas, fingerprints, and what makes no ring. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fingerprintNumber, ringFingerprint } from "../../relay/fingerprint.ts";
-import { buildRing, type Ring, type RingSpec } from "../../relay/ring.ts";
+import { fingerprintNumber, ringFingerprint } from "../../relay/ring/fingerprint.ts";
+import { buildRing, type Ring, type RingSpec } from "../../relay/ring/ring.ts";
 import { EXIT_CONFIG, OperatorError } from "../../shared/errors.ts";
 
 function build(destinations: readonly string[], spec: Partial<RingSpec> = {}): Ring {

@@ -1,9 +1,9 @@
 /** The files of destinations that a configuration names: one watcher for each ring that has one. */
-import type { RelayConfig } from "../shared/config.ts";
-import { MAIN_RING } from "../shared/config-relay.ts";
-import type { Log } from "../shared/log.ts";
+import type { RelayConfig } from "../../shared/config.ts";
+import { MAIN_RING } from "../../shared/config-relay.ts";
+import type { Log } from "../../shared/log.ts";
+import type { DestinationLists } from "../plan.ts";
 import { DestinationsFile, readDestinations } from "./destinations-file.ts";
-import type { DestinationLists } from "./plan.ts";
 
 export class DestinationFiles {
   readonly #log: Log;

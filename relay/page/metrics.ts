@@ -1,9 +1,9 @@
 /** Fills the relay's self-metrics. */
-import { type MetricRow, type MetricSample, processSamples, renderMetrics } from "../shared/stats.ts";
-import { dropCounter, type IntakeTotals, LINE_DROP_REASONS } from "./counters.ts";
+import { type MetricRow, type MetricSample, processSamples, renderMetrics } from "../../shared/stats.ts";
+import { dropCounter, type IntakeTotals, LINE_DROP_REASONS } from "../counters.ts";
+import { GONE } from "../output-ledger.ts";
+import { servingRoutes } from "../plan.ts";
 import { DESTINATION_LOSSES } from "./losses.ts";
-import { GONE } from "./output-ledger.ts";
-import { servingRoutes } from "./plan.ts";
 import { RELAY_METRICS as ROWS } from "./stats.ts";
 import { accountOf, lostLines, type RelayState } from "./status.ts";
 

@@ -1,7 +1,7 @@
 /** The relay's management pages. */
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { HostPort } from "../shared/config-addresses.ts";
-import { OperatorError } from "../shared/errors.ts";
+import type { HostPort } from "../../shared/config-addresses.ts";
+import { OperatorError } from "../../shared/errors.ts";
 import {
   type HttpRequest,
   type HttpResponse,
@@ -10,13 +10,13 @@ import {
   jsonResponse,
   standardRoutes,
   startHttp,
-} from "../shared/http.ts";
-import { type Log, rateLimited } from "../shared/log.ts";
+} from "../../shared/http.ts";
+import { type Log, rateLimited } from "../../shared/log.ts";
+import type { ReloadOutcome } from "../reload.ts";
+import type { TopPage } from "../top/screen.ts";
 import { renderRelayMetrics } from "./metrics.ts";
-import type { ReloadOutcome } from "./reload.ts";
 import { type Fingerprints, RING_PAGE } from "./ring-page.ts";
 import { type RelayState, statusPage } from "./status.ts";
-import type { TopPage } from "./top/screen.ts";
 
 /** What the pages ask of the relay. */
 export interface ManagementContext {

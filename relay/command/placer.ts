@@ -1,11 +1,11 @@
 /** Answers where names go under a plan: by the kernel that routes them, outside of any traffic. */
-import { assert } from "../shared/errors.ts";
-import { SLOT_BYTES } from "../shared/kernel/layout.ts";
-import { showName } from "./name-text.ts";
-import { Packer } from "./packer.ts";
+import { assert } from "../../shared/errors.ts";
+import { SLOT_BYTES } from "../../shared/kernel/layout.ts";
+import { showName } from "../name-text.ts";
+import { Packer } from "../packer.ts";
+import { type Plan, type RoutePlan, servingRoutes } from "../plan.ts";
+import { explain } from "../shaping/describe.ts";
 import type { PlacedRing, Placement, PlacementTarget, Placer } from "./placement.ts";
-import { type Plan, type RoutePlan, servingRoutes } from "./plan.ts";
-import { explain } from "./shaping/describe.ts";
 
 /** Longest name that is placed, in bytes; a datagram holds no longer one. */
 const NAME_BYTES_MAX = 60_000;

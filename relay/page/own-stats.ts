@@ -1,10 +1,10 @@
 /** The relay's account as statsd lines of its own, with `stats = full`. */
-import { dropCounter, LINE_DROP_REASONS } from "./counters.ts";
-import { fingerprintNumber } from "./fingerprint.ts";
+import { dropCounter, LINE_DROP_REASONS } from "../counters.ts";
+import { GONE } from "../output-ledger.ts";
+import { servingRoutes } from "../plan.ts";
+import { fingerprintNumber } from "../ring/fingerprint.ts";
 import { DESTINATION_LOSSES } from "./losses.ts";
 import { splitKey } from "./metrics.ts";
-import { GONE } from "./output-ledger.ts";
-import { servingRoutes } from "./plan.ts";
 import { accountOf, type RelayState } from "./status.ts";
 
 /**

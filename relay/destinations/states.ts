@@ -1,8 +1,9 @@
 /** What health means for the lines of each destination. */
+
+import type { DestinationState } from "../orders.ts";
+import { isServed, type OutletControl } from "../outlet-control.ts";
+import type { PlannedDestination } from "../plan.ts";
 import type { ResolvedDestination } from "./destination.ts";
-import type { DestinationState } from "./orders.ts";
-import { isServed, type OutletControl } from "./outlet-control.ts";
-import type { PlannedDestination } from "./plan.ts";
 
 /** How often it is looked whether what was held is gone, in milliseconds. */
 const RETURN_CHECK_MS = 100;

@@ -2,13 +2,13 @@
  * Compares this relay's rings with those of its peers. Relays with different rings send one series to two
  * aggregators, and nothing else would show it.
  */
-import type { Clock, TimerHandle } from "../shared/clock.ts";
-import { type HostPort, printHostPort } from "../shared/config-addresses.ts";
-import { type HostLookup, lookupFault, preferredAddress } from "../shared/host-lookup.ts";
-import type { Log } from "../shared/log.ts";
-import type { Random } from "../shared/random.ts";
-import { backgroundClock } from "./background-clock.ts";
-import { NameLookup } from "./name-lookup.ts";
+import type { Clock, TimerHandle } from "../../shared/clock.ts";
+import { type HostPort, printHostPort } from "../../shared/config-addresses.ts";
+import { type HostLookup, lookupFault, preferredAddress } from "../../shared/host-lookup.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Random } from "../../shared/random.ts";
+import { backgroundClock } from "../background-clock.ts";
+import { NameLookup } from "../destinations/name-lookup.ts";
 import { askRings, type Fingerprints, PageFault } from "./ring-page.ts";
 
 /** Longest time of a lookup, and of a question, in milliseconds. */

@@ -1,9 +1,9 @@
 /** What `statsrelay top` is shown: while somebody asks, the receivers watch names and senders. */
-import { dropCounter, LINE_DROP_REASONS } from "./counters.ts";
-import type { Receivers } from "./receivers.ts";
+import { dropCounter, LINE_DROP_REASONS } from "../counters.ts";
+import type { Receivers } from "../receivers.ts";
+import { mergeSnapshots } from "../top/sampler.ts";
+import type { BucketLoad, TopPage } from "../top/screen.ts";
 import type { RelayState } from "./status.ts";
-import { mergeSnapshots } from "./top/sampler.ts";
-import type { BucketLoad, TopPage } from "./top/screen.ts";
 
 /** Nobody has asked for so long: watching ends. */
 const IDLE_MS = 10_000;

@@ -1,5 +1,5 @@
 /** Asks a running relay for its management pages. */
-import { OperatorError } from "../shared/errors.ts";
+import { OperatorError } from "../../shared/errors.ts";
 
 /** What to ask. */
 export interface PageQuery {

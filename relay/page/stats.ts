@@ -1,5 +1,5 @@
-/** The table of the relay's self-metrics; relay/metrics.ts fills them. */
-import type { MetricRow } from "../shared/stats.ts";
+/** The table of the relay's self-metrics; relay/page/metrics.ts fills them. */
+import type { MetricRow } from "../../shared/stats.ts";
 
 const PER_LISTENER = ["listen"] as const;
 const PER_DESTINATION = ["ring", "destination"] as const;

@@ -1,7 +1,7 @@
 /** The page by which relays compare their rings: GET /ring, answered by `{"rings":{"main":"0123..."}}`. */
 import { request } from "node:http";
-import type { Clock, TimerHandle } from "../shared/clock.ts";
-import { printHostPort } from "../shared/config-addresses.ts";
+import type { Clock, TimerHandle } from "../../shared/clock.ts";
+import { printHostPort } from "../../shared/config-addresses.ts";
 
 /** Where another relay has its management pages. */
 export interface PageAddress {

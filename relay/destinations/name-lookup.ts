@@ -1,7 +1,7 @@
 /** Lookups of host names that can hang: bounded in time, and never two at once for one name. */
 import { isIP } from "node:net";
-import type { Clock } from "../shared/clock.ts";
-import { type HostAddress, type HostLookup, systemLookup } from "../shared/host-lookup.ts";
+import type { Clock } from "../../shared/clock.ts";
+import { type HostAddress, type HostLookup, systemLookup } from "../../shared/host-lookup.ts";
 
 /** A lookup that found nothing; code says why, as that of a system error does. */
 export class LookupError extends Error {

@@ -3,12 +3,17 @@
  * in the background; the last good address stays in use for as long as nothing better is known.
  */
 import { isIP } from "node:net";
-import type { Clock, TimerHandle } from "../shared/clock.ts";
-import { OperatorError } from "../shared/errors.ts";
-import { type HostAddress, type HostLookup, lookupFault, preferredAddress } from "../shared/host-lookup.ts";
-import type { Log } from "../shared/log.ts";
-import type { Random } from "../shared/random.ts";
-import { backgroundClock } from "./background-clock.ts";
+import type { Clock, TimerHandle } from "../../shared/clock.ts";
+import { OperatorError } from "../../shared/errors.ts";
+import {
+  type HostAddress,
+  type HostLookup,
+  lookupFault,
+  preferredAddress,
+} from "../../shared/host-lookup.ts";
+import type { Log } from "../../shared/log.ts";
+import type { Random } from "../../shared/random.ts";
+import { backgroundClock } from "../background-clock.ts";
 import { type DefaultProtocol, type ResolvedDestination, resolveDestination } from "./destination.ts";
 import { NameLookup } from "./name-lookup.ts";
 

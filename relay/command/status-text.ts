@@ -1,5 +1,5 @@
 /** Shows a page of JSON to people: names and values, one a line, indented by depth. */
-import { showText } from "./name-text.ts";
+import { showText } from "../name-text.ts";
 
 const INDENT = "  ";
 /** Deeper values are shown as JSON. */

@@ -8,11 +8,11 @@
  */
 import { type BigIntStats, constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import type { Clock, TimerHandle } from "../shared/clock.ts";
-import { parseDestination } from "../shared/config-addresses.ts";
-import { OperatorError } from "../shared/errors.ts";
-import type { Log } from "../shared/log.ts";
-import { backgroundClock } from "./background-clock.ts";
+import type { Clock, TimerHandle } from "../../shared/clock.ts";
+import { parseDestination } from "../../shared/config-addresses.ts";
+import { OperatorError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/log.ts";
+import { backgroundClock } from "../background-clock.ts";
 
 /** Far more than the destinations that a ring can have. */
 const FILE_BYTES_MAX = 4 << 20;

@@ -1,9 +1,9 @@
 /** From a configured destination to an address that can be sent to. */
 import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
-import { parseDestination } from "../shared/config-addresses.ts";
-import { OperatorError } from "../shared/errors.ts";
-import { type HostLookup, lookupFault, preferredAddress, systemLookup } from "../shared/host-lookup.ts";
+import { parseDestination } from "../../shared/config-addresses.ts";
+import { OperatorError } from "../../shared/errors.ts";
+import { type HostLookup, lookupFault, preferredAddress, systemLookup } from "../../shared/host-lookup.ts";
 
 /** Where Unix systems keep the names of ports. */
 const SERVICES_FILE = "/etc/services";

@@ -1,6 +1,7 @@
 /** Shows the comparison of two configurations to people. */
+
+import { drawBar, formatShare } from "../top/screen.ts";
 import type { DestinationLoad, RingDiff, RingMove } from "./diff.ts";
-import { drawBar, formatShare } from "./top/screen.ts";
 
 const BAR_WIDTH = 40;
 const LOAD_BAR_WIDTH = 20;

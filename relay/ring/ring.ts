@@ -4,8 +4,8 @@
  *   a:1*2 b:1       bucket   0  1  2            b:1 gets its bucket before a:1 gets another one, so that
  *                   owner    a  b  a            a:1*3 only appends
  */
-import { stripWeight, WEIGHT_MAX } from "../shared/config-addresses.ts";
-import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
+import { stripWeight, WEIGHT_MAX } from "../../shared/config-addresses.ts";
+import { EXIT_CONFIG, OperatorError } from "../../shared/errors.ts";
 import {
   BUCKETS_MAX,
   HASH_DJB2_MOD,
@@ -17,7 +17,7 @@ import {
   KEY_SORTED,
   KEY_UNTAGGED,
   REPLICAS_MAX,
-} from "../shared/kernel/ring-codes.ts";
+} from "../../shared/kernel/ring-codes.ts";
 import { ringFingerprint } from "./fingerprint.ts";
 import { ketamaPoints, type RingPoint } from "./ketama.ts";
 

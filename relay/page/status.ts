@@ -1,15 +1,15 @@
 /** All that a relay knows of itself at one moment, and the page that shows it. */
 
-import { lostCounter, OUTPUT_LOSSES, type OutputTotals } from "./counters.ts";
-import type { ResolvedDestination } from "./destination.ts";
-import type { HealthState } from "./health/monitor.ts";
+import { lostCounter, OUTPUT_LOSSES, type OutputTotals } from "../counters.ts";
+import type { ResolvedDestination } from "../destinations/destination.ts";
+import type { ResolverState, ResolverTotals } from "../destinations/resolver.ts";
+import type { HealthState } from "../health/monitor.ts";
+import { OUTLET_LOSS_REASONS, outletLostCounter } from "../outlet/ledger.ts";
+import type { OutletTotals } from "../outlet-control.ts";
+import { type Plan, servingRoutes } from "../plan.ts";
+import type { ListenerTotals } from "../receivers.ts";
 import { DESTINATION_LOSSES, type DestinationLoss } from "./losses.ts";
-import { OUTLET_LOSS_REASONS, outletLostCounter } from "./outlet/ledger.ts";
-import type { OutletTotals } from "./outlet-control.ts";
 import type { PeerState } from "./peers.ts";
-import { type Plan, servingRoutes } from "./plan.ts";
-import type { ListenerTotals } from "./receivers.ts";
-import type { ResolverState, ResolverTotals } from "./resolver.ts";
 
 /** The relay at one moment. Maps are by key of the destination. */
 export interface RelayState {

@@ -1,6 +1,6 @@
 /** Why lines that were routed to a destination are not sent: in a receiver thread, or in the outlet. */
-import { OUTPUT_LOSSES, type OutputLoss } from "./counters.ts";
-import { OUTLET_LOSS_REASONS, type OutletLossReason } from "./outlet/ledger.ts";
+import { OUTPUT_LOSSES, type OutputLoss } from "../counters.ts";
+import { OUTLET_LOSS_REASONS, type OutletLossReason } from "../outlet/ledger.ts";
 
 export type DestinationLoss = OutputLoss | OutletLossReason;
 

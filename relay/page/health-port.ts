@@ -8,11 +8,11 @@
  * It listens only while the relay is ready, so that a check that merely connects learns the same.
  */
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import type { Clock, TimerHandle } from "../shared/clock.ts";
-import { type HostPort, printHostPort } from "../shared/config-addresses.ts";
-import { OperatorError } from "../shared/errors.ts";
-import type { Log } from "../shared/log.ts";
-import { backgroundClock } from "./background-clock.ts";
+import type { Clock, TimerHandle } from "../../shared/clock.ts";
+import { type HostPort, printHostPort } from "../../shared/config-addresses.ts";
+import { OperatorError } from "../../shared/errors.ts";
+import type { Log } from "../../shared/log.ts";
+import { backgroundClock } from "../background-clock.ts";
 import { type ManualState, runCommand } from "./health-command.ts";
 
 /** A longer line ends its connection. */
