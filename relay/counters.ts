@@ -45,6 +45,7 @@ export type IntakeCounter =
   | "received"
   | "accepted"
   | "copied"
+  | "diverted"
   | "selfLines"
   | "kernelDrops"
   | "flushes"
@@ -66,6 +67,7 @@ export const INTAKE_COUNTERS: readonly IntakeCounter[] = [
   "received",
   "accepted",
   "copied",
+  "diverted",
   "selfLines",
   "kernelDrops",
   "flushes",

@@ -77,6 +77,7 @@ function readKernel({ exports, rules }: Packer): KernelNumbers {
     received: exports.received(),
     accepted: exports.linesAccepted(),
     copied: exports.linesCopied(),
+    diverted: exports.linesDiverted(),
     selfLines: exports.selfLines(),
     dropped_no_colon: exports.droppedNoColon(),
     dropped_cut: exports.droppedCut(),

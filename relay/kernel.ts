@@ -69,6 +69,7 @@ export interface RelayExports {
   received(): number;
   linesAccepted(): number;
   linesCopied(): number;
+  linesDiverted(): number;
   linesDropped(reason: number): number;
   droppedNoColon(): number;
   droppedCut(): number;

@@ -27,6 +27,8 @@ const NAME_WORDS = 4;
 const VALUE_WORD = 2;
 /** Values from here on are verdicts, which do not outlive their kernel. */
 const VERDICT_FLAG = 0x8000_0000;
+/** Marks a destination that takes lines in the place of one passed over. */
+const DIVERTED_FLAG = 0x4000_0000;
 const DROP_CODES: Readonly<Record<DropRule, number>> = {
   filtered: DROP_FILTERED,
   cardinality: DROP_CARDINALITY,
@@ -196,7 +198,8 @@ export class Packer {
     const states = new Uint8Array(this.memory.buffer, this.exports.destinationStates());
     for (let word = 0; word < from.length; word += NAME_WORDS) {
       const value = from[word + VALUE_WORD]!;
-      const index = value < VERDICT_FLAG ? indexes[value] : undefined;
+      // Without its mark: by the time the name comes again the one passed over may be back.
+      const index = value < VERDICT_FLAG ? indexes[value & ~DIVERTED_FLAG] : undefined;
       if (index === undefined || index < 0 || states[index] === STATE_SKIP) continue;
       to[word] = from[word]!;
       to[word + 1] = from[word + 1]!;

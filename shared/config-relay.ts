@@ -206,7 +206,7 @@ const DEATH = {
     "healthyMin",
     count(0, 65_536),
     "1",
-    "Destinations of a ring that are never taken down",
+    "Destinations of a ring with on-dead = next that are never taken down",
   ),
   "hold-bytes": soft(
     "holdBytesMax",

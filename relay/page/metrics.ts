@@ -47,6 +47,7 @@ function listenerSamples(state: RelayState): MetricSample[] {
       sample(ROWS.linesReceived, intake.received, labels),
       sample(ROWS.linesAccepted, intake.accepted, labels),
       sample(ROWS.linesCopied, intake.copied, labels),
+      sample(ROWS.linesDiverted, intake.diverted, labels),
       ...LINE_DROP_REASONS.map((reason) =>
         sample(ROWS.linesDropped, intake[dropCounter(reason)], { listen, reason }),
       ),

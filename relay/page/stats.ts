@@ -54,6 +54,12 @@ export const RELAY_METRICS = {
     help: "Lines routed beyond the first destination of each accepted one: replicas, and copies of routes.",
     labels: PER_LISTENER,
   },
+  linesDiverted: {
+    name: "statsrelay_lines_diverted_total",
+    kind: "counter",
+    help: "Lines sent to another destination than their first choice, which is down, with `on-dead = next`.",
+    labels: PER_LISTENER,
+  },
   connections: {
     name: "statsrelay_connections",
     kind: "gauge",

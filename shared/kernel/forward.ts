@@ -10,7 +10,14 @@ import { destinationStates } from "./ring";
 import { STATE_DROP } from "./ring-codes";
 import { lineValue } from "./route";
 import { LINE_GONE } from "./thin";
-import { VERDICT_FLAG, verdictDrop, verdictOf, verdictTarget, verdictTargets } from "./verdict";
+import {
+  DIVERTED_FLAG,
+  VERDICT_FLAG,
+  verdictDrop,
+  verdictOf,
+  verdictTarget,
+  verdictTargets,
+} from "./verdict";
 
 /** Lines in the table, the first of them that is not in a packet yet, and its first target that is not. */
 let lineCount: i32 = 0;
@@ -20,6 +27,8 @@ let nextTarget: u32 = 0;
 /** Lines put into packets, and those put into further ones. */
 export let accepted: f64 = 0;
 export let copied: f64 = 0;
+/** Lines that took another destination than their first choice, which is passed over. */
+export let diverted: f64 = 0;
 
 /** Begins with the first line of a table. count: of its lines. */
 export function beginTable(count: i32): void {
@@ -54,7 +63,8 @@ export function packChanged(): bool {
     if (value == LINE_GONE) continue;
     const entry = lineEntry(nextLine);
     if ((value & VERDICT_FLAG) == 0) {
-      if (!packTarget(entry, value, 0, 0, 0)) return false;
+      if (!packTarget(entry, value & ~DIVERTED_FLAG, 0, 0, 0)) return false;
+      if ((value & DIVERTED_FLAG) != 0) diverted += 1;
       accepted += 1;
       continue;
     }
@@ -69,7 +79,9 @@ export function packChanged(): bool {
       const target = verdictTarget(verdict, nextTarget);
       const destination = load<u32>(target);
       const name = usize(load<u32>(target, 8));
-      if (!packTarget(entry, destination, load<u32>(target, 4), name, load<u32>(target, 12))) return false;
+      const route = load<u32>(target, 4);
+      if (!packTarget(entry, destination, route & ~DIVERTED_FLAG, name, load<u32>(target, 12))) return false;
+      if ((route & DIVERTED_FLAG) != 0) diverted += 1;
     }
     nextTarget = 0;
     accepted += 1;

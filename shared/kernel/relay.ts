@@ -14,7 +14,7 @@
 import { reserve } from "./arena";
 import { setupBatch } from "./batch";
 import { cleanLines, resetScratch, setupClean } from "./clean";
-import { accepted, beginTable, copied, isTableDone, packChanged, packPlain } from "./forward";
+import { accepted, beginTable, copied, diverted, isTableDone, packChanged, packPlain } from "./forward";
 import { SLOT_COUNT, SLOT_PAYLOAD_BYTES_MAX } from "./layout";
 import {
   beginLines,
@@ -51,7 +51,7 @@ import {
   setupRewrite,
 } from "./rewrite";
 import { addRing, destinationStates, setupRings } from "./ring";
-import { STATE_DROP } from "./ring-codes";
+import { STATE_DROP, STATE_SERVE } from "./ring-codes";
 import {
   addTarget,
   isJudgingNames,
@@ -211,11 +211,11 @@ export function statesChanged(isPlacing: bool): void {
 }
 
 function chooseWay(): void {
-  let isDropping = false;
+  let isServing = true;
   for (let i: u32 = 0; i < destinationCount; i++) {
-    if (load<u8>(destinationStates() + usize(i)) == u8(STATE_DROP)) isDropping = true;
+    if (load<u8>(destinationStates() + usize(i)) != u8(STATE_SERVE)) isServing = false;
   }
-  isPlain = !isDropping && !isThinning() && !isJudgingNames() && !isChangingLines(0);
+  isPlain = isServing && !isThinning() && !isJudgingNames() && !isChangingLines(0);
 }
 
 /** Address where the host writes its own lines, and names that take the place of others. */
@@ -306,6 +306,11 @@ export function linesAccepted(): f64 {
 /** Lines put into packets beyond the first one of each accepted line. */
 export function linesCopied(): f64 {
   return copied;
+}
+
+/** Lines that took another destination than their first choice, which is passed over. */
+export function linesDiverted(): f64 {
+  return diverted;
 }
 
 export function droppedNoColon(): f64 {

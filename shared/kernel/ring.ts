@@ -58,6 +58,9 @@ let destinationCount: u32 = 0;
 /** Room for a repaired name. */
 let repaired: usize = 0;
 
+/** Whether the last choice is not the first one, because that destination is passed over. */
+export let wasDiverted: bool = false;
+
 /** The running walk: its mark, where it writes, what it has, what it wants, its steps. */
 let walkMark: u32 = 0;
 let walkOut: usize = 0;
@@ -235,11 +238,13 @@ export function chooseByHash(ring: u32, hash: u64, out: usize): u32 {
   const record = recordOf(ring);
   const first = destinationOfBucket(record, bucketOfHash(ring, hash));
   store<u32>(out, first);
+  wasDiverted = false;
   const replicas = load<u32>(record, RECORD_REPLICAS);
   if (replicas == 1 && load<u8>(states + first) != STATE_SKIP) return 1;
   beginWalk(replicas, out);
   if (load<u32>(record) == HASH_KETAMA_ETSY) walkPoints(record, u32(hash));
   else walkChain(record, hash);
+  wasDiverted = walkFound > 0 && load<u8>(states + first) == STATE_SKIP;
   return max<u32>(walkFound, 1);
 }
 

@@ -18,13 +18,14 @@ import { LINE_NAME_BYTES, LINE_PLACE, LINE_START, LINES_MAX, lineEntry } from ".
 import { forgetAllNames, mix64, PLACE_VALUE, placeOf, quickHash, remember, setupNames } from "./names";
 import { DROP_NO_ROUTE, ROUTES_MAX, SHARE_ALL, TARGETS_MAX } from "./relay-codes";
 import { hasSuffix, isRewritten, leavingName, leavingNameBytes } from "./rewrite";
-import { chooseDestinations, destinationStates, ringBuckets, ringHash, ringKey } from "./ring";
+import { chooseDestinations, destinationStates, ringBuckets, ringHash, ringKey, wasDiverted } from "./ring";
 import { HASH_FNV1A_JUMP, KEY_NAME, STATE_SKIP } from "./ring-codes";
 import {
   addDraftTarget,
   areVerdictsFull,
   beginDraft,
   clearVerdicts,
+  DIVERTED_FLAG,
   draftTargetCount,
   dropVerdict,
   endDraft,
@@ -247,7 +248,8 @@ export function addTarget(index: i32, route: u32, renamed: usize, renamedBytes: 
   const count = chooseDestinations(route, key, keyBytes, chosen);
   for (let i: u32 = 0; i < count; i++) {
     const destination = load<u32>(chosen + usize(i) * 4);
-    addDraftTarget(destination, route, renamed == 0 ? 0 : name, renamed == 0 ? 0 : bytes);
+    const marked = wasDiverted && i == 0 ? route | DIVERTED_FLAG : route;
+    addDraftTarget(destination, marked, renamed == 0 ? 0 : name, renamed == 0 ? 0 : bytes);
   }
 }
 

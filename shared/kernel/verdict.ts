@@ -14,6 +14,9 @@ import { RENAMED_BYTES_MAX, ROUTES_MAX, TARGETS_MAX } from "./relay-codes";
 /** Marks a value of the memory of names as a verdict; others are destinations of the main route. */
 export const VERDICT_FLAG: u32 = 0x80000000;
 
+/** Marks a destination, or the route of a target, that takes lines in the place of one passed over. */
+export const DIVERTED_FLAG: u32 = 0x40000000;
+
 const HEADER_BYTES: usize = 8;
 const TARGET_BYTES: usize = 16;
 const VERDICT_SHIFT: u32 = 3;
@@ -83,7 +86,10 @@ export function draftTargetCount(): u32 {
 /** Ends a verdict. Returns the value to remember: a plain destination where the verdict is no more. */
 export function endDraft(): u32 {
   const first = draft + HEADER_BYTES;
-  if (draftTargets == 1 && load<u32>(first, 4) == 0 && load<u32>(first, 8) == 0) return load<u32>(first);
+  const route = load<u32>(first, 4);
+  if (draftTargets == 1 && (route & ~DIVERTED_FLAG) == 0 && load<u32>(first, 8) == 0) {
+    return load<u32>(first) | route;
+  }
   store<u32>(draft, 0);
   store<u32>(draft, draftTargets, 4);
   return keepVerdict(HEADER_BYTES + usize(draftTargets) * TARGET_BYTES);
@@ -118,7 +124,7 @@ export function verdictTargets(verdict: usize): u32 {
   return load<u32>(verdict, 4);
 }
 
-/** Address of a target: destination, route, name and its bytes, 32 bits each. */
+/** Address of a target: destination, route (perhaps with DIVERTED_FLAG), name and its bytes, 32 bits each. */
 export function verdictTarget(verdict: usize, index: u32): usize {
   return verdict + HEADER_BYTES + usize(index) * TARGET_BYTES;
 }

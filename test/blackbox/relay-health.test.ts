@@ -127,8 +127,12 @@ for (const io of kinds) {
     });
     assert.deepEqual(moved.sort(), again(before[1]!, 2));
     for (const sink of living) assert.ok(linesOf(sink, 2).length > before[0]!.length / 2);
-    const metrics = await assertBooksClose(relay);
+    const metrics = await relay.until("they count as diverted", (now) => {
+      return now.sum("statsrelay_lines_diverted_total") >= before[1]!.length;
+    });
+    assert.equal(metrics.sum("statsrelay_lines_diverted_total"), before[1]!.length);
     assert.equal(metrics.sum(LOST, 'reason="down"'), 0);
+    await assertBooksClose(relay);
     const back = await UdpSink.open("127.0.0.1", port);
     t.after(() => back.close());
     await relay.until("it is up", (now) => isUp(now, dead));
