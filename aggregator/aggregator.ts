@@ -3,41 +3,47 @@
  * pages, and stops everything in the order in which data flows.
  */
 import { randomBytes } from "node:crypto";
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { MessagePort } from "node:worker_threads";
 import { systemClock } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { Counters } from "../shared/counters.ts";
-import { type HttpServer, startHttp } from "../shared/http.ts";
-import { resolveListen } from "../shared/listen.ts";
-import { type Log, rateLimited } from "../shared/log.ts";
+import { OperatorError } from "../shared/errors.ts";
+import type { Log } from "../shared/log.ts";
+import { isEtsy } from "../shared/naming-preset.ts";
 import { systemRandom } from "../shared/random.ts";
-import { describeAddress } from "../shared/sockaddr.ts";
-import { CONTROL_DRAIN, chooseIo, type ListenAddress } from "../shared/udp.ts";
+import { chooseIo } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "./counters.ts";
+import { Intakes } from "./intakes.ts";
 import { OwnStats } from "./own-stats.ts";
-import type { ReceiverData, ReceiverInfo, ReceiverStart } from "./receiver.ts";
-import { aggregatorRoutes } from "./routes.ts";
-import { openSinks, type Sink } from "./sink/sink.ts";
-import { type FromStore, SELF_ORIGIN, type StoreThreadData, type ToStore } from "./store-thread.ts";
-import { type NamedIntake, readTotals, SELF_INTAKE, type Totals } from "./totals.ts";
+import { Pages } from "./page/pages.ts";
+import { type ReloadOutcome, reviewReload } from "./reload.ts";
+import type { SinkContext } from "./sink/sink.ts";
+import { SinkFailures } from "./sink-failures.ts";
+import { SinkSet } from "./sink-set.ts";
+import type { FlushReport } from "./store.ts";
+import { storeSettings } from "./store-settings.ts";
+import type { FromStore, StoreThreadData, ToStore } from "./store-thread.ts";
+import { readTotals, SELF_INTAKE, type Totals } from "./totals.ts";
+import { Watchdog } from "./watchdog.ts";
 
 export interface AggregatorOptions {
   readonly version: string;
+  /** Reads the configuration again, for a reload. Throws OperatorError that names all faults. */
+  readonly readConfig: () => SuiteConfig;
   /** Called when a thread has ended that should not have: the process must end too. */
   readonly onFailure: (error: Error) => void;
 }
 
 export class Aggregator {
-  readonly #config: SuiteConfig;
+  #config: SuiteConfig;
   readonly #log: Log;
   readonly #options: AggregatorOptions;
-  readonly #sinks: Sink[];
-  readonly #intakes: NamedIntake[] = [];
+  readonly #sinks: SinkSet;
+  readonly #failures = new SinkFailures();
+  readonly #pages: Pages;
   readonly #storeCounters = new Counters(STORE_COUNTERS);
   readonly #selfCounters = new Counters(INTAKE_COUNTERS);
-  readonly #control = new SharedArrayBuffer(4);
-  readonly #receivers: StartedWorker<ReceiverInfo>[] = [];
   readonly #node = randomBytes(8).readBigUInt64LE();
   readonly #incarnation = BigInt(Date.now());
   readonly #ownStats: OwnStats;
@@ -45,47 +51,83 @@ export class Aggregator {
   #markFinished: () => void = () => {};
   #io: "mmsg" | "dgram" = "dgram";
   #store: StartedWorker<object> | undefined;
-  #http: HttpServer | undefined;
+  #intakes: Intakes | undefined;
   #statsTimer: NodeJS.Timeout | undefined;
+  #lastFlush: FlushReport | undefined;
+  #watchdog: Watchdog | undefined;
   #isReady = false;
   #isStopping = false;
+  #stopping: Promise<boolean> | undefined;
 
   constructor(config: SuiteConfig, log: Log, options: AggregatorOptions) {
     this.#config = config;
     this.#log = log;
     this.#options = options;
-    this.#sinks = openSinks(config.aggregator.sinks, {
-      config,
-      ownPrefixes: [`${config.aggregator.statsPrefix}.`, `${config.relay.prefix}.statsProcessed`],
+    this.#sinks = new SinkSet(config.aggregator.sinks, this.#sinkContext(config));
+    const hasOwnLines = !isEtsy(config.aggregation.preset);
+    this.#ownStats = new OwnStats(config.aggregator.statsPrefix, Date.now(), hasOwnLines);
+    this.#pages = new Pages({
+      view: {
+        version: options.version,
+        isReady: () => this.#isReady,
+        config: () => this.#config,
+        totals: () => this.totals(),
+        stats: () => this.#ownStats.reading,
+        listeners: () => this.#intakes?.states ?? [],
+        lastFlush: () => this.#lastFlush,
+        senderHost: (hash) => this.#intakes?.senderHost(hash),
+        reload: () => this.reload(),
+      },
+      post: (message) => this.#tellStore(message),
       log,
-      clock: systemClock,
-      random: systemRandom,
     });
-    this.#ownStats = new OwnStats(config.aggregator.statsPrefix, Date.now());
     this.#finished = new Promise((resolve) => {
       this.#markFinished = resolve;
     });
   }
 
+  #sinkContext(config: SuiteConfig): SinkContext {
+    const { aggregator, relay } = config;
+    return {
+      config,
+      ownPrefixes: [`${aggregator.statsPrefix}.`, `${relay.prefix}.statsProcessed`],
+      log: this.#log,
+      clock: systemClock,
+      random: systemRandom,
+    };
+  }
+
   /** Addresses as bound, as they are written in the configuration. */
   get listen(): string[] {
-    return this.#receivers.map(({ info }) => describeAddress(info.address));
+    return this.#intakes?.states.map(({ listen }) => listen) ?? [];
   }
 
   /** Port of the management pages as bound, undefined where there are none. */
   get managementPort(): number | undefined {
-    return this.#http?.port;
+    return this.#pages.managementPort;
+  }
+
+  /** HOST:PORT of etsy's administration port as bound, undefined where there is none. */
+  get adminAddress(): string | undefined {
+    return this.#pages.adminAddress;
   }
 
   /** How datagrams come in: the implementation, threads and the receive buffer that the system granted. */
   get intake(): { io: string; threads: number; receiveBufferBytes: number } {
-    const receiveBufferBytes = Math.min(...this.#receivers.map(({ info }) => info.receiveBufferBytes));
-    return { io: this.#io, threads: this.#receivers.length, receiveBufferBytes };
+    const states = this.#intakes?.states ?? [];
+    const buffers = states.flatMap(({ receiveBufferBytes = 0 }) =>
+      receiveBufferBytes > 0 ? receiveBufferBytes : [],
+    );
+    return {
+      io: this.#io,
+      threads: states.reduce((sum, { threads }) => sum + threads, 0),
+      receiveBufferBytes: buffers.length === 0 ? 0 : Math.min(...buffers),
+    };
   }
 
   totals(): Totals {
     const self = { name: SELF_INTAKE, counters: this.#selfCounters };
-    return readTotals([...this.#intakes, self], this.#storeCounters, this.#sinks);
+    return readTotals([...(this.#intakes?.named ?? []), self], this.#storeCounters, this.#sinks.statuses());
   }
 
   /** Opens everything. Throws OperatorError when something cannot be had, with nothing left open. */
@@ -93,29 +135,21 @@ export class Aggregator {
     try {
       this.#io = await chooseIo(this.#config.aggregator.io);
       await this.#startStore();
-      for (const address of this.#config.aggregator.listen) await this.#startReceivers(address);
-      await this.#startHttp();
+      await this.#startIntakes();
+      await this.#pages.open();
     } catch (error) {
       this.#abandon();
       throw error;
     }
     this.#startStats();
+    this.#startWatchdog();
     this.#isReady = true;
   }
 
   async #startStore(): Promise<void> {
-    const { aggregator, aggregation, naming, cluster } = this.#config;
-    const { counter, gauge, timer, set } = aggregation;
+    const { aggregator, cluster } = this.#config;
     const data: StoreThreadData = {
-      store: {
-        intervalMs: aggregator.intervalMs,
-        seriesMax: aggregator.seriesMax,
-        memoryBytesMax: aggregator.memoryBytesMax,
-        aggregates: { counter, gauge, timer, set },
-        updateCountThreshold: aggregation.updateCountThreshold,
-        roundTimestamp: aggregation.roundTimestamp,
-      },
-      naming,
+      ...storeSettings(this.#config),
       snapshotIntervalMs: cluster.snapshotIntervalMs,
       node: this.#node,
       incarnation: this.#incarnation,
@@ -132,21 +166,21 @@ export class Aggregator {
 
   #onStore(message: FromStore): void {
     if (message.kind === "rows") {
-      for (const sink of this.#sinks) sink.accept(message.batch);
+      this.#sinks.accept(message.batch);
       this.#tellStore({ kind: "taken" });
     } else if (message.kind === "flushed") {
-      const { interval, timestampSec, series, rows, lines, durationMs, partial } = message.report;
-      this.#log.debug("interval.flushed", {
-        interval,
-        timestampSec,
-        series,
-        rows,
-        lines,
-        durationMs,
-        partial,
-      });
-    } else {
+      this.#lastFlush = message.report;
+      if (this.#failures.look(this.#sinks.statuses())) this.#tellStore({ kind: "sink-failed" });
+      this.#watchdog?.flushed();
+      this.#log.debug("interval.flushed", { ...message.report });
+    } else if (message.kind === "notice") {
+      const { level, event, fields } = message.notice;
+      this.#log[level](event, { ...fields });
+    } else if (message.kind === "finished") {
       this.#markFinished();
+    } else {
+      this.#pages.take(message);
+      if (message.kind === "tailed") this.#tellStore({ kind: "tails-taken" });
     }
   }
 
@@ -155,104 +189,107 @@ export class Aggregator {
     this.#options.onFailure(error ?? new Error(`the ${thread} thread ended with code ${code}`));
   }
 
-  async #startReceivers(wanted: ListenAddress): Promise<void> {
-    const io = this.#io;
-    const { threads } = this.#config.aggregator;
-    const count = io === "dgram" || wanted.kind === "unixgram" ? 1 : threads;
-    if (count < threads) {
-      this.#log.warn("intake.single_thread", { listen: describeAddress(wanted), io, threads });
-    }
-    let address = await resolveListen(wanted);
-    for (let thread = 0; thread < count; thread++) {
-      address = (await this.#startReceiver(address, thread, count)).address;
-    }
-  }
-
-  async #startReceiver(listen: ListenAddress, thread: number, count: number): Promise<ReceiverInfo> {
-    const { aggregator, cluster } = this.#config;
-    const counters = new Counters(INTAKE_COUNTERS);
-    const origin = SELF_ORIGIN + 1 + this.#receivers.length;
-    const data: ReceiverData = {
+  async #startIntakes(): Promise<void> {
+    this.#intakes = new Intakes({
+      config: this.#config,
       io: this.#io,
-      listen,
-      receiveBufferBytes: aggregator.receiveBufferBytes,
-      sharePort: count > 1,
-      isFirst: thread === 0,
       node: this.#node,
       incarnation: this.#incarnation,
-      origin,
-      intervalMs: aggregator.intervalMs,
-      snapshotIntervalMs: cluster.snapshotIntervalMs,
-      seriesMax: aggregator.snapshotSeriesMax,
-      nameBytesMax: aggregator.nameBytesMax,
-      tagsBytesMax: aggregator.tagsBytesMax,
-      backlogBytesMax: aggregator.backlogBytesMax,
-      control: this.#control,
-      counters: counters.buffer,
-    };
-    const started = await startWorker<ReceiverInfo>(new URL("./receiver.js", import.meta.url), data, {
-      onMessage: () => {},
+      log: this.#log,
+      clock: systemClock,
+      random: systemRandom,
+      onOrigin: (origin, port, counters) =>
+        this.#tellStore({ kind: "origin", origin, port, counters }, [port]),
+      onEvent: (item) => this.#sinks.acceptEvent(item),
       onExit: (code, error) => this.#onThreadExit("intake", code, error),
     });
-    const { port1, port2 } = new MessageChannel();
-    this.#tellStore({ kind: "origin", origin, port: port1, counters: counters.buffer }, [port1]);
-    started.worker.postMessage({ kind: "start", store: port2 } satisfies ReceiverStart, [port2]);
-    this.#receivers.push(started);
-    const name = describeAddress(started.info.address);
-    this.#intakes.push({ name: count > 1 ? `${name}#${thread}` : name, counters });
-    return started.info;
+    await this.#intakes.start();
   }
 
   #tellStore(message: ToStore, transfer: MessagePort[] = []): void {
     this.#store?.worker.postMessage(message, transfer);
   }
 
-  async #startHttp(): Promise<void> {
-    const { management } = this.#config.aggregator;
-    if (management === undefined) return;
-    const routes = aggregatorRoutes({
-      version: this.#options.version,
-      listen: this.listen,
-      isReady: () => this.#isReady,
-      totals: () => this.totals(),
-      stats: () => this.#ownStats.reading,
-    });
-    this.#http = await startHttp(management, routes, rateLimited(this.#log));
+  #startWatchdog(): void {
+    const { intervalMs, lateWindowMs, watchdogIntervals: intervalsMax } = this.#config.aggregator;
+    const alarm = (silentMs: number): void => {
+      this.#storeCounters.add("watchdogAlarms", 1);
+      this.#log.error("aggregator.flush_missing", { silentMs, intervalMs });
+    };
+    this.#watchdog = new Watchdog({ intervalMs, intervalsMax, lateWindowMs, clock: systemClock, alarm });
   }
 
   #startStats(): void {
+    clearInterval(this.#statsTimer);
     const { statsIntervalMs } = this.#config.aggregator;
     if (statsIntervalMs === 0) return;
     this.#statsTimer = setInterval(() => {
-      this.#tellStore({ kind: "lines", text: this.#ownStats.read(this.totals(), Date.now()) });
+      const text = this.#ownStats.read(this.totals(), Date.now());
+      if (text !== "") this.#tellStore({ kind: "lines", text });
     }, statsIntervalMs);
   }
 
   /**
-   * Stops: no more lines are taken, what was received is flushed, and the sinks get drainTimeoutMs to
-   * deliver it. Returns whether all of it was delivered.
+   * Reads the configuration again and goes over to it: sinks at once, what is computed and how it is named
+   * from the next interval on. With any fault nothing changes.
    */
-  async stop(): Promise<boolean> {
+  async reload(): Promise<ReloadOutcome> {
+    if (this.#isStopping) return { ok: false, changed: [], message: "the aggregator is stopping" };
+    const { outcome, config } = reviewReload(this.#config, this.#options.readConfig);
+    if (config === undefined) {
+      this.#log.error("config.refused", { reason: outcome.message });
+      return outcome;
+    }
+    try {
+      const settings = storeSettings(config);
+      const { sinks, drainTimeoutMs } = config.aggregator;
+      this.#sinks.apply(sinks, this.#sinkContext(config), drainTimeoutMs);
+      this.#tellStore({ kind: "configure", ...settings });
+    } catch (error) {
+      if (!(error instanceof OperatorError)) throw error;
+      this.#log.error("config.refused", { reason: error.message });
+      return { ok: false, changed: [], message: error.message };
+    }
+    this.#config = config;
+    this.#ownStats.hasLines = !isEtsy(config.aggregation.preset);
+    this.#log.info("config.reloaded", { changed: outcome.changed, message: outcome.message });
+    return outcome;
+  }
+
+  /**
+   * Stops: no more lines are taken, what was received is flushed, and the sinks get drainTimeoutMs to
+   * deliver it. Returns whether all of it was delivered. Later calls wait for the first one.
+   */
+  stop(): Promise<boolean> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<boolean> {
     const deadlineMs = systemClock.monotonicMs() + this.#config.aggregator.drainTimeoutMs;
     this.#isReady = false;
     this.#isStopping = true;
     clearInterval(this.#statsTimer);
-    Atomics.store(new Int32Array(this.#control), 0, CONTROL_DRAIN);
-    await Promise.all(this.#receivers.map(({ exited }) => exited));
+    this.#watchdog?.stop();
+    this.#intakes?.tellToEnd();
+    await this.#intakes?.ended();
     this.#tellStore({ kind: "finish" });
     await this.#finished;
-    const drained = await Promise.all(this.#sinks.map((sink) => sink.drain(deadlineMs)));
-    for (const sink of this.#sinks) sink.close();
-    await this.#http?.close();
+    const links = this.#intakes?.links;
+    const drained = await Promise.all([this.#sinks.drain(deadlineMs), links?.drain(deadlineMs) ?? true]);
+    this.#sinks.close();
+    links?.close();
+    await this.#pages.close();
     return drained.every(Boolean);
   }
 
   /** Lets go of everything that a start which failed has opened. */
   #abandon(): void {
     this.#isStopping = true;
-    Atomics.store(new Int32Array(this.#control), 0, CONTROL_DRAIN);
+    this.#intakes?.tellToEnd();
+    this.#intakes?.links?.close();
     this.#tellStore({ kind: "finish" });
-    for (const sink of this.#sinks) sink.close();
-    void this.#http?.close();
+    this.#sinks.close();
+    void this.#pages.close();
   }
 }

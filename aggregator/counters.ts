@@ -3,6 +3,8 @@
  * /stats.
  */
 import { DROP_REASONS, type DropReason } from "../shared/drop-reasons.ts";
+import { REFUSALS, type Refusal } from "./limits.ts";
+import { LISTENER_COUNTERS } from "./listener/listener-counters.ts";
 
 type DropCounter = `dropped.${DropReason}`;
 
@@ -12,14 +14,19 @@ export const INTAKE_COUNTERS = [
   "bytes",
   "received",
   "accepted",
+  "samples",
+  "skippedSections",
   ...DROP_REASONS.map((reason): DropCounter => `dropped.${reason}`),
   "kernelDrops",
   "snapshots",
   "snapshotBytes",
   "snapshotBytesTaken",
   "lostLines",
+  ...LISTENER_COUNTERS,
 ] as const;
 export type IntakeCounter = (typeof INTAKE_COUNTERS)[number];
+
+type RefusalCounter = `refused.${Refusal}`;
 
 /**
  * Accepted lines are merged, refused, late, in an invalid frame, lost in an intake, or still on their way.
@@ -41,5 +48,14 @@ export const STORE_COUNTERS = [
   "flushMs",
   "flushLagMs",
   "forgottenBases",
+  "keptSeries",
+  "idleRows",
+  "heldBytes",
+  "overflowedSamples",
+  ...REFUSALS.map((refusal): RefusalCounter => `refused.${refusal}`),
+  "typeClashes",
+  "refusedRenames",
+  "unsortedTimers",
+  "watchdogAlarms",
 ] as const;
 export type StoreCounter = (typeof STORE_COUNTERS)[number];

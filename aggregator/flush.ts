@@ -1,10 +1,12 @@
 /** From a closed interval to rows: every aggregate of every series, under its output name, in batches. */
+
+import type { OwnRow } from "./etsy-stats.ts";
 import type { Interval } from "./interval.ts";
+import type { IdleView } from "./kept.ts";
 import type { Namer } from "./naming.ts";
 import { ROW_BATCH_BYTES, type RowBatch, RowWriter } from "./row.ts";
-
-/** Series handled before other work of the thread gets its turn. */
-const SLICE_SERIES = 4096;
+import type { Terms } from "./terms.ts";
+import { stepsOf, Turns } from "./turns.ts";
 
 /** What all batches of one flush have in common. */
 export interface FlushLabel {
@@ -17,41 +19,115 @@ export interface FlushLabel {
 /** Emits a batch of rows, whose bytes may be transferred; resolves when there is room for the next. */
 export type EmitRows = (batch: RowBatch & { readonly bytes: Uint8Array<ArrayBuffer> }) => Promise<void>;
 
-/** Turns the event loop once, so that messages waiting for this thread are taken. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
-
-/**
- * Writes an interval as rows. interval: undefined when nothing was received in it; an empty last batch is
- * emitted all the same, so that sinks know. Returns the numbers of series and rows.
- * The interval must not be changed until this has resolved.
- */
+/** Writes an interval and nothing else; emits a last batch also where there is nothing to write. */
 export async function flushInterval(
-  interval: Interval | undefined,
+  interval: Interval,
   namer: Namer,
   label: FlushLabel,
   emit: EmitRows,
 ): Promise<{ series: number; rows: number }> {
-  const writer = new RowWriter();
-  let series = 0;
-  let rows = 0;
-  const emitBatch = (lastOfInterval: boolean): Promise<void> => {
-    const rowCount = writer.rowCount;
-    rows += rowCount;
-    return emit({ ...label, rowCount, bytes: writer.take(), lastOfInterval });
-  };
-  for (const { source, start, end, type, values } of interval?.series() ?? []) {
-    for (let aggregate = 0; aggregate < values.length; aggregate++) {
-      const value = values[aggregate]!;
-      if (Number.isNaN(value)) continue;
-      const offset = writer.begin(end - start + namer.maxExtraBytes);
-      writer.end(namer.write(writer.buffer, offset, source, start, end, type, aggregate), value);
-    }
-    if (writer.byteLength >= ROW_BATCH_BYTES) await emitBatch(false);
-    series += 1;
-    if (series % SLICE_SERIES === 0) await nextTurn();
+  const flush = new Flush(label, emit);
+  await flush.writeInterval(interval, namer);
+  await flush.end();
+  return { series: flush.series, rows: flush.rows };
+}
+
+/** One flush. What it writes goes out in batches; end() must come last. */
+export class Flush {
+  readonly #label: FlushLabel;
+  readonly #emit: EmitRows;
+  readonly #writer = new RowWriter();
+  readonly #turns = new Turns();
+  #emittedRows = 0;
+  #emittedBytes = 0;
+  /** Series written, idle ones apart. */
+  series = 0;
+  idleRows = 0;
+  idleSeries = 0;
+
+  constructor(label: FlushLabel, emit: EmitRows) {
+    this.#label = label;
+    this.#emit = emit;
   }
-  await emitBatch(true);
-  return { series, rows };
+
+  get rows(): number {
+    return this.#emittedRows + this.#writer.rowCount;
+  }
+
+  /** Bytes of all rows so far. */
+  get byteLength(): number {
+    return this.#emittedBytes + this.#writer.byteLength;
+  }
+
+  /** Writes an interval, which must not be merged into or emptied until this has resolved. */
+  async writeInterval(interval: Interval, namer: Namer): Promise<void> {
+    for (const { source, start, end, type, values, updates } of interval.series()) {
+      for (let aggregate = 0; aggregate < values.length; aggregate++) {
+        const value = values[aggregate]!;
+        if (!Number.isNaN(value)) this.#write(namer, source, start, end, type, aggregate, value);
+      }
+      this.series += 1;
+      if (this.#isPauseDue(stepsOf(updates))) await this.pause();
+    }
+  }
+
+  /** Writes what idle series have. */
+  async writeIdle(idle: Iterable<IdleView>, { namer, idleAggregates }: Terms): Promise<void> {
+    const before = this.rows;
+    for (const { source, start, end, type, level } of idle) {
+      for (const { index, isLevel } of idleAggregates[type]!) {
+        this.#write(namer, source, start, end, type, index, isLevel ? level : 0);
+      }
+      this.idleSeries += 1;
+      if (this.#isPauseDue()) await this.pause();
+    }
+    this.idleRows += this.rows - before;
+  }
+
+  /** Writes rows whose names are made already. */
+  writeOwn(rows: Iterable<OwnRow>): void {
+    for (const { name, value } of rows) {
+      const offset = this.#writer.begin(name.length);
+      name.copy(this.#writer.buffer, offset);
+      this.#writer.end(name.length, value);
+    }
+  }
+
+  #write(
+    namer: Namer,
+    source: Buffer,
+    start: number,
+    end: number,
+    type: number,
+    aggregate: number,
+    value: number,
+  ): void {
+    const writer = this.#writer;
+    const offset = writer.begin(end - start + namer.maxExtraBytes);
+    const bytes = namer.write(writer.buffer, offset, source, start, end, type, aggregate);
+    // Without a name there is no row, and what was begun leaves no trace.
+    if (bytes > 0) writer.end(bytes, value);
+  }
+
+  #isPauseDue(steps = 1): boolean {
+    return this.#writer.byteLength >= ROW_BATCH_BYTES || this.#turns.isDue(steps);
+  }
+
+  /** Lets others of the thread have their turn, and passes on what is there to be. */
+  async pause(): Promise<void> {
+    if (this.#writer.byteLength >= ROW_BATCH_BYTES) await this.#emitBatch(false);
+    await this.#turns.next();
+  }
+
+  /** Emits the last batch, also an empty one, so that sinks know. */
+  end(): Promise<void> {
+    return this.#emitBatch(true);
+  }
+
+  #emitBatch(lastOfInterval: boolean): Promise<void> {
+    const { rowCount } = this.#writer;
+    this.#emittedRows += rowCount;
+    this.#emittedBytes += this.#writer.byteLength;
+    return this.#emit({ ...this.#label, rowCount, bytes: this.#writer.take(), lastOfInterval });
+  }
 }

@@ -3,9 +3,11 @@
  * read. Each has kernel memory of its own, which is used again for later intervals.
  */
 import { randomBytes } from "node:crypto";
-import type { Aggregate, MetricType } from "../shared/metric.ts";
-import { AGGREGATES, METRIC_TYPES } from "../shared/metric.ts";
+import { assert } from "../shared/errors.ts";
+import { METRIC_TYPES } from "../shared/metric.ts";
 import { frameBody, readLabel, type SnapshotLabel, snapshotIdentity } from "../shared/wire.ts";
+import { type AggregationOptions, applyAggregation } from "./aggregation.ts";
+import type { Histograms } from "./histogram.ts";
 import {
   type AggregatorKernel,
   addressOf,
@@ -13,22 +15,32 @@ import {
   RECORD_KEY,
   RECORD_KEY_BYTES,
   RECORD_TYPE,
+  RECORD_UPDATES,
   SNAPSHOT_BODY_BYTES_MAX,
 } from "./kernel.ts";
+import { applyLimits, type LimitOptions, REFUSALS } from "./limits.ts";
 
-/** Room beside table and input: index, scratch to sort a large timer in, or for gauge levels. */
+/** Room beside table and input: index, tallies, and scratch to sort a large timer in. */
 const MEMORY_BESIDE_HEAP_BYTES = 576 << 20;
-/** Gauge levels are handed over in parts of this size: all together they may be more than fits anywhere. */
-const GAUGE_BASES_BYTES = 8 << 20;
+/** What outlives an interval is handed over in parts of this size: all together it may be too much. */
+export const SEEN_PART_BYTES = 1 << 20;
+/** Behind a part of levels that are adopted the kernel needs a little room. */
+const ADOPTING_BYTES = 64;
+/** Memory grows by steps; what the last one is ahead of the need is not counted as held. */
+const MEMORY_STEP_BYTES = 1 << 20;
+// Of kernel/table.ts and kernel/gauge.ts.
+const RECORD_FLAGS = 7;
+const HAS_ABSOLUTE = 1;
+const TIMER = METRIC_TYPES.indexOf("timer");
+/** Where timers are sorted: a quarter of what tables may have, within these; larger ones go in parts. */
+const SCRATCH_BYTES_MIN = 8 << 20;
+const SCRATCH_BYTES_MAX = 512 << 20;
+/** Most of the index that is in use for each series. */
+const INDEX_BYTES_OF_SERIES = 32;
 
-export interface IntervalOptions {
-  readonly intervalMs: number;
-  /** Series that one interval may have. */
-  readonly seriesMax: number;
+export interface IntervalOptions extends LimitOptions, AggregationOptions {
   /** Bound of the table in bytes. */
   readonly memoryBytesMax: number;
-  readonly aggregates: Readonly<Record<MetricType, readonly Aggregate[]>>;
-  readonly updateCountThreshold: number;
   /** Largest snapshot body that is taken; without it, the largest that an intake makes. */
   readonly inputBytesMax?: number;
   readonly debug?: boolean;
@@ -49,20 +61,38 @@ export interface SeriesView {
   type: number;
   /** One for each aggregate of the type, NaN where there is nothing to say. */
   values: Float64Array;
+  /** Samples in this interval. */
+  updates: number;
+  /** Where the kernel has it. */
+  record: number;
 }
 
 export class Interval {
-  readonly #kernel: AggregatorKernel;
+  readonly kernel: AggregatorKernel;
   readonly #inputBytesMax: number;
+  readonly #histograms: Histograms | undefined;
+  /** Memory that the kernel had before it held anything. */
+  readonly #fixedBytes: number;
   readonly #seen = new Set<string>();
+  /** The most that it ever held: memory is never given back. */
+  #heapBytesMet = 0;
+  #inputBytesMet = 0;
+  #seriesMet = 0;
+  /** Samples that bounds kept from their own series, by REFUSALS: as they were told last. */
+  readonly #refused = new Float64Array(REFUSALS.length);
+  #clashes = 0;
   /** Index k. */
   index = 0;
   /** Lines merged. */
   lines = 0;
+  /** Changes whenever the table is emptied: records that were found before mean nothing then. */
+  generation = 0;
 
-  private constructor(kernel: AggregatorKernel, inputBytesMax: number) {
-    this.#kernel = kernel;
+  private constructor(kernel: AggregatorKernel, inputBytesMax: number, histograms: Histograms | undefined) {
+    this.kernel = kernel;
+    this.#histograms = histograms;
     this.#inputBytesMax = inputBytesMax;
+    this.#fixedBytes = kernel.memory.buffer.byteLength;
   }
 
   static async create(options: IntervalOptions): Promise<Interval> {
@@ -73,30 +103,57 @@ export class Interval {
     // An unsigned 32-bit bound: the largest heap is a little under 4 GiB.
     const heapMax = Math.min(options.memoryBytesMax, 0xffff_0000 - besideBytes);
     exports.setupStore(randomBytes(8).readBigUInt64LE(), options.seriesMax, heapMax, inputBytesMax);
-    exports.setAggregation(options.intervalMs / 1000, options.updateCountThreshold);
-    METRIC_TYPES.forEach((type, code) => {
-      for (const aggregate of options.aggregates[type]) {
-        exports.wantAggregate(code, AGGREGATES.indexOf(aggregate.kind), aggregate.fraction ?? 0);
-      }
-    });
-    return new Interval(kernel, inputBytesMax);
+    applyLimits(kernel, options);
+    applyAggregation(exports, options);
+    const scratchBytes = Math.min(options.memoryBytesMax / 4, SCRATCH_BYTES_MAX);
+    exports.setScratchMax(Math.max(scratchBytes, SCRATCH_BYTES_MIN));
+    exports.resetTable();
+    const { histograms } = options;
+    return new Interval(kernel, inputBytesMax, histograms?.isEmpty === true ? undefined : histograms);
   }
 
   /** Empties the interval for index k. */
   open(index: number): void {
-    this.#kernel.exports.resetTable();
+    this.kernel.exports.resetTable();
     this.#seen.clear();
+    this.#refused.fill(0);
+    this.#clashes = 0;
     this.index = index;
     this.lines = 0;
+    this.generation += 1;
   }
 
   get seriesCount(): number {
-    return this.#kernel.exports.tableSeries();
+    return this.kernel.exports.tableSeries();
   }
 
   /** Memory that the table uses, in bytes. */
   get tableBytes(): number {
-    return addressOf(this.#kernel.exports.heapBytes());
+    return addressOf(this.kernel.exports.heapBytes());
+  }
+
+  /** Memory that it has touched since it was made, in bytes, and holds until it is dropped. */
+  get heldBytes(): number {
+    return this.#heapBytesHeld + this.#besideBytes;
+  }
+
+  /** Table, and scratch where that went further. */
+  get #heapBytesHeld(): number {
+    this.#heapBytesMet = Math.max(this.#heapBytesMet, this.tableBytes);
+    const grownBytes = this.kernel.memory.buffer.byteLength - this.#fixedBytes - MEMORY_STEP_BYTES;
+    return Math.max(this.#heapBytesMet, grownBytes);
+  }
+
+  /** Input, and the table's index. */
+  get #besideBytes(): number {
+    this.#seriesMet = Math.max(this.#seriesMet, this.seriesCount);
+    return this.#inputBytesMet + this.#seriesMet * INDEX_BYTES_OF_SERIES;
+  }
+
+  /** Lets the table hold so much more than it ever did, or `bytesMin` in any case. */
+  setRoom(moreBytes: number, bytesMin: number): void {
+    const bytesMax = Math.max(this.#heapBytesHeld + moreBytes, bytesMin);
+    this.kernel.exports.setHeapMax(Math.min(bytesMax, 0xffff_0000));
   }
 
   /** Merges a frame. A frame that was merged before changes nothing, and neither does a broken one. */
@@ -104,89 +161,136 @@ export class Interval {
     if (label === undefined) return { kind: "invalid" };
     const identity = snapshotIdentity(label);
     if (this.#seen.has(identity)) return { kind: "repeated" };
-    if (!this.#mergeBody(frameBody(frame), label.entries, false)) return { kind: "invalid" };
+    const body = frameBody(frame);
+    if (body.length > this.#inputBytesMax) return { kind: "invalid" };
+    const { exports } = this.kernel;
+    this.#putInput(body);
+    if (!exports.merge(body.length, label.entries)) return { kind: "invalid" };
     this.#seen.add(identity);
-    const { exports } = this.#kernel;
     const takenLines = exports.mergeTakenLines();
     this.lines += takenLines;
     return { kind: "merged", takenLines, refusedLines: exports.mergeRefusedLines() };
   }
 
-  /**
-   * Gives the gauges that were changed here, but not set, the levels of an earlier interval to start from.
-   */
-  mergeBases(bases: GaugeBases): void {
-    this.#mergeBody(bases.body, bases.entries, true);
+  /** Puts bytes where the kernel reads them; returns their address. */
+  #putInput(bytes: Uint8Array): number {
+    assert(bytes.length <= this.#inputBytesMax, "the kernel's input is large enough");
+    const address = addressOf(this.kernel.exports.inputAddress());
+    new Uint8Array(this.kernel.memory.buffer).set(bytes, address);
+    this.#inputBytesMet = Math.max(this.#inputBytesMet, bytes.length);
+    return address;
+  }
+
+  /** Tells how many more samples than before each bound kept from their own series, where it is any. */
+  tellRefusals(tell: (refusal: (typeof REFUSALS)[number], samples: number) => void): void {
+    const { exports } = this.kernel;
+    REFUSALS.forEach((refusal, code) => {
+      const samples = exports.refusedSamples(code) + exports.overflowedSamples(code);
+      const more = samples - this.#refused[code]!;
+      this.#refused[code] = samples;
+      if (more > 0) tell(refusal, more);
+    });
   }
 
   /**
-   * Adds gauge levels as series of their own; equal names take the newer level. Returns whether all found
-   * room.
+   * Visits entries of the series that have updates (see kernel/keep.ts), part by part. types: their codes.
+   * isBaseless: only gauges that were changed and not set. A part is readable and may be changed until the
+   * next, or until something is merged.
    */
-  keepBases(bases: GaugeBases): boolean {
-    return (
-      this.#mergeBody(bases.body, bases.entries, false) && this.#kernel.exports.mergeRefusedLines() === 0
-    );
-  }
-
-  /**
-   * Visits the levels of all gauges, part by part. A part is readable until the next, or until this interval
-   * is changed. stamp: a later one wins over an earlier one when they are merged.
-   */
-  *gaugeBases(stamp: number): Generator<GaugeBases, void, void> {
-    const { exports, memory } = this.#kernel;
+  *seenSeries(types: readonly number[], isBaseless: boolean): Generator<Uint8Array, void, void> {
+    const { exports, memory } = this.kernel;
+    const start = addressOf(exports.inputAddress());
+    const bytesMax = Math.min(SEEN_PART_BYTES, this.#inputBytesMax - ADOPTING_BYTES);
+    const mask = types.reduce((sum, type) => sum | (1 << type), 0);
     let from = 0;
     do {
-      const bytes = exports.encodeGaugeBases(stamp, from, GAUGE_BASES_BYTES);
-      from = exports.nextGaugeBase();
-      const body = new Uint8Array(memory.buffer, addressOf(exports.snapshotAddress()), bytes);
-      yield { body, entries: exports.snapshotEntries() };
+      const end = addressOf(exports.writeSeen(start, start + bytesMax, from, mask, isBaseless));
+      from = exports.nextSeenRecord();
+      this.#inputBytesMet = Math.max(this.#inputBytesMet, end - start);
+      yield new Uint8Array(memory.buffer, start, end - start);
     } while (from !== 0);
   }
 
-  #mergeBody(body: Uint8Array, entries: number, onlyKnown: boolean): boolean {
-    if (body.length > this.#inputBytesMax) return false;
-    const { exports, memory } = this.#kernel;
-    new Uint8Array(memory.buffer).set(body, addressOf(exports.inputAddress()));
-    return exports.merge(body.length, entries, onlyKnown) !== 0;
+  /** Sets gauges that were changed, and not set, to levels that were before. part: of seenSeries(). */
+  adoptLevels(part: Uint8Array): void {
+    const start = addressOf(this.kernel.exports.inputAddress());
+    this.kernel.exports.adoptLevels(start, start + part.length);
+  }
+
+  /** Whether it has a series of this key and type, also one without updates. */
+  has(key: Uint8Array, type: number): boolean {
+    if (key.length > this.#inputBytesMax) return false;
+    return this.kernel.exports.lookUp(this.#putInput(key), key.length, type) !== 0;
+  }
+
+  /** Whether a gauge was set in this interval, and not only changed. */
+  isGaugeSet(record: number): boolean {
+    return (new DataView(this.kernel.memory.buffer).getUint8(record + RECORD_FLAGS) & HAS_ABSOLUTE) !== 0;
+  }
+
+  /** Makes a series as it was before its first line. */
+  forget(record: number): void {
+    this.kernel.exports.forgetSeries(record);
+  }
+
+  /** Timers since it was made whose samples could not be brought in order, for want of memory. */
+  get unsortedTimers(): number {
+    return this.kernel.exports.unsortedTimers();
+  }
+
+  /** Returns how many more series than before have a key that was there with another type. */
+  newClashes(): number {
+    const clashes = this.kernel.exports.clashCount();
+    const more = clashes - this.#clashes;
+    this.#clashes = clashes;
+    return more;
   }
 
   /**
-   * Visits every series with its aggregates, in the order in which they were first seen. The view is
-   * reused: what is wanted of it must be copied. Nothing may be merged meanwhile.
+   * Visits every series that has updates, with its aggregates, in the order in which they were first seen.
+   * The view is reused: what is wanted of it must be copied at once. isQuick leaves the aggregates out, until
+   * aggregate() is called. Ends early where the table is emptied between two steps.
    */
-  *series(): Generator<SeriesView, void, void> {
-    const { exports, memory } = this.#kernel;
-    const results = addressOf(exports.resultsAddress());
+  *series(isQuick = false): Generator<SeriesView, void, void> {
+    const { exports, memory } = this.kernel;
     const view: SeriesView = {
       source: Buffer.alloc(0),
       start: 0,
       end: 0,
       type: 0,
       values: new Float64Array(0),
+      updates: 0,
+      record: 0,
     };
     let words = new DataView(memory.buffer);
+    const { generation } = this;
     let record = addressOf(exports.firstRecord());
     for (; record !== 0; record = addressOf(exports.nextRecord(record))) {
-      const count = exports.aggregateSeries(record);
-      // Sorting may have grown the memory, which detaches the views on it.
-      if (view.source.buffer !== memory.buffer) {
-        view.source = Buffer.from(memory.buffer);
-        words = new DataView(memory.buffer);
-      }
-      if (view.values.length !== count || view.values.buffer !== memory.buffer) {
-        view.values = new Float64Array(memory.buffer, results, count);
-      }
+      if (words.buffer !== memory.buffer) words = new DataView(memory.buffer);
+      view.updates = words.getUint32(record + RECORD_UPDATES, true);
+      if (view.updates === 0) continue;
+      view.record = record;
+      if (view.source.buffer !== memory.buffer) view.source = Buffer.from(memory.buffer);
       view.type = words.getUint8(record + RECORD_TYPE);
       view.start = record + RECORD_KEY;
       view.end = view.start + words.getUint16(record + RECORD_KEY_BYTES, true);
+      if (!isQuick) this.aggregate(view);
       yield view;
+      if (this.generation !== generation) return;
     }
   }
-}
 
-/** Levels of gauges, as the body of a snapshot. */
-export interface GaugeBases {
-  readonly body: Uint8Array;
-  readonly entries: number;
+  /** Computes the aggregates of a series that is being visited. */
+  aggregate(view: SeriesView): void {
+    const { exports, memory } = this.kernel;
+    if (this.#histograms !== undefined && view.type === TIMER) {
+      exports.useBins(this.#histograms.ruleOf(view.source, view.start, view.end));
+    }
+    const count = exports.aggregateSeries(view.record);
+    // Sorting may have grown the memory, which detaches the views on it.
+    if (view.source.buffer !== memory.buffer) view.source = Buffer.from(memory.buffer);
+    if (view.values.length !== count || view.values.buffer !== memory.buffer) {
+      view.values = new Float64Array(memory.buffer, addressOf(exports.resultsAddress()), count);
+    }
+  }
 }

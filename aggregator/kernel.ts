@@ -17,15 +17,44 @@ export interface AggregatorExports {
   setupStore(hashSeed: bigint, seriesMax: number, heapMax: number, inputBytesMax: number): void;
   batchHeaders(): number;
   batchSlots(): number;
+  /** dialect, sanitize: index in DIALECTS and SANITIZE_MODES of reading.ts. flags: see readingFlags(). */
+  setReading(dialect: number, sanitize: number, flags: number): void;
+  setLateness(intervalMs: number, intervalsMax: number): void;
+  setInterval(index: number): void;
+  batchSenders(): number;
+  restartStamps(): void;
   consume(received: number, nowMs: number): number;
+  eventCount(): number;
+  eventAddress(index: number): number;
+  eventBytes(index: number): number;
+  countEvent(reason: number): void;
   resetTable(): void;
-  encode(): number;
-  encodeGaugeBases(stamp: number, from: number, bytesMax: number): number;
-  nextGaugeBase(): number;
+  encode(age: number): number;
+  snapshotSamples(): number;
+  agesInUse(): number;
+  ageInterval(age: number): number;
   snapshotAddress(): number;
   snapshotEntries(): number;
   inputAddress(): number;
-  merge(bytes: number, entries: number, onlyKnown: boolean): number;
+  merge(bytes: number, entries: number): number;
+  setLimits(
+    series: number,
+    perSender: number,
+    perPrefix: number,
+    prefixParts: number,
+    timerSamples: number,
+  ): void;
+  addCap(bytes: number, count: number): number;
+  setOverflowName(bytes: number): number;
+  setHeapMax(bytesMax: number): void;
+  refusedSamples(reason: number): number;
+  overflowedSamples(reason: number): number;
+  firstPrefix(): number;
+  nextPrefix(tally: number): number;
+  firstSender(): number;
+  nextSender(tally: number): number;
+  clashCount(): number;
+  clashRecord(index: number): number;
   mergeRefusedLines(): number;
   mergeTakenLines(): number;
   tableSeries(): number;
@@ -33,11 +62,37 @@ export interface AggregatorExports {
   firstRecord(): number;
   nextRecord(record: number): number;
   wantAggregate(type: number, kind: number, fraction: number): void;
-  setAggregation(seconds: number, updatesMin: number): void;
+  /** flags: of setAggregation() in kernel/aggregate.ts; see aggregation.ts. */
+  setAggregation(seconds: number, updatesMin: number, flags: number): void;
+  forgetAggregates(): void;
+  addBin(rule: number, bound: number): number;
+  useBins(rule: number): void;
+  unsortedTimers(): number;
+  setScratchMax(bytesMax: number): void;
   aggregateSeries(record: number): number;
   resultsAddress(): number;
+  writeSeen(target: number, end: number, from: number, types: number, isBaseless: boolean): number;
+  nextSeenRecord(): number;
+  adoptLevels(start: number, end: number): void;
+  keepSeries(start: number, end: number, interval: number, most: number): number;
+  fillLevels(start: number, end: number, earliest: number): void;
+  nextIdle(record: number, interval: number): number;
+  isKept(record: number): number;
+  seenIn(record: number): number;
+  setSeenIn(record: number, interval: number): void;
+  keptLevel(record: number): number;
+  forgetKept(record: number): void;
+  forgetKeptBefore(interval: number): void;
+  earliestSeen(present: number): number;
+  forgottenCount(): number;
+  compactKept(scratch: number): void;
+  forgetAllKept(): void;
+  lookUp(key: number, bytes: number, type: number): number;
+  forgetSeries(record: number): void;
   lineCountsAddress(): number;
   receivedCount(): number;
+  sampleCount(): number;
+  skippedSectionCount(): number;
   datagramCount(): number;
   byteCount(): number;
 }
@@ -52,7 +107,9 @@ export const FULL = 1;
 /** Offsets in a series' record that the host reads. */
 export const RECORD_KEY_BYTES = 4;
 export const RECORD_TYPE = 6;
-export const RECORD_KEY = 64;
+export const RECORD_UPDATES = 12;
+export const RECORD_SENDER = 64;
+export const RECORD_KEY = 68;
 
 /** Largest snapshot body; an intake cuts before its table could encode to more. */
 export const SNAPSHOT_BODY_BYTES_MAX = 64 << 20;

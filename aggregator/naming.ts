@@ -1,39 +1,39 @@
 /** Output names: which bytes a series' aggregate is written under. */
 import { EXIT_CONFIG, OperatorError } from "../shared/errors.ts";
 import { type Aggregate, METRIC_TYPES, type MetricType } from "../shared/metric.ts";
+import { isEtsy, namingStyle, type Preset } from "../shared/naming-preset.ts";
+import { describeCollision, type NamingRule, nameCollisions, outputName } from "../shared/output-name.ts";
+import { OutputRenamer, RENAMED_BYTES_MAX } from "./naming/output-renamer.ts";
+import { append, isDigit, MENDED_BYTES_MAX, type TagSpelling, TagWriter } from "./naming/tag-writer.ts";
 
-/**
- * Where an aggregate's name goes: into a tag or into the name, as the series is tagged or not, or into
- * both.
- */
-export type NamingDestination = "smart" | "name" | "tag" | "both";
+export type { NamingDestination, NamingRule } from "../shared/output-name.ts";
 
-/** How the outputs of one metric type are named: a `[naming.TYPE]` section. */
-export interface NamingRule {
-  readonly destination: NamingDestination;
-  /** Goes before the name with a dot; empty for none. */
-  readonly prefix: string;
-  /** Key of the tag that tells the aggregate. */
-  readonly tag: string;
+/** What names depend on beside the rules of their types. */
+export interface NamerOptions {
+  /** Decides how names and tags are spelled; bioyino where it is absent. */
+  readonly preset?: Preset;
+  /** Rename rules, `PATTERN -> REPLACEMENT`. */
+  readonly rename?: readonly string[];
 }
 
 const SEMICOLON = 0x3b;
-const EQUALS = 0x3d;
-const EMPTY = Buffer.alloc(0);
+const UNDERSCORE = 0x5f;
 
 /** All that can be known about the names of one aggregate before any series is. */
 interface NamePlan {
-  /** With its dot, or empty. */
   readonly prefix: Buffer;
-  /** Postfix of untagged series, with its dot, or empty. */
   readonly untaggedPostfix: Buffer;
-  /** Tag of untagged series, `;aggregate=sum`, or empty. */
   readonly untaggedTag: Buffer;
   readonly taggedPostfix: Buffer;
   readonly taggedTag: Buffer;
   /** The bare key of the tag. */
   readonly tagKey: Buffer;
 }
+
+/** What each byte of a name becomes for Prometheus. */
+const PROMETHEUS_NAME = Uint8Array.from({ length: 256 }, (_, byte) =>
+  /[a-zA-Z0-9_:]/.test(String.fromCharCode(byte)) ? byte : UNDERSCORE,
+);
 
 /**
  * Writes output names as bytes; keys are never decoded. The rules, for a timer's `sum` and the tag key
@@ -48,25 +48,50 @@ interface NamePlan {
  * The tag goes before the first part that is not byte-wise smaller than its bare key, and replaces any part
  * with the same key: two tags of one key would be two series to one reader and one to another. An aggregate
  * with an empty label (`value`) adds neither postfix nor tag, and then leaves the series' own tags alone.
+ *
+ * Tags are mended so that carbon takes them (see TagSpelling), but under the presets of etsy's, which promise
+ * its names byte by byte. Renaming comes last, and sees the name without its tags.
  */
 export class Namer {
   readonly #plans: readonly (readonly NamePlan[])[];
+  readonly #tags: TagWriter;
+  readonly #nameBytes: Uint8Array | undefined;
+  readonly #renamer: OutputRenamer | undefined;
   /** How many bytes a name can at most be longer than its series' key. */
   readonly maxExtraBytes: number;
 
   /**
    * rules, aggregates: per metric type. Throws OperatorError when a rule that needs a tag has an empty key,
-   * or a key that would not stay one key.
+   * or a key that would not stay one key, when two outputs would share a name (see nameCollisions), or when a
+   * rename rule is faulty.
    */
   constructor(
     rules: Readonly<Record<MetricType, NamingRule>>,
     aggregates: Readonly<Record<MetricType, readonly Aggregate[]>>,
+    { preset = "bioyino", rename = [] }: NamerOptions = {},
   ) {
-    this.#plans = METRIC_TYPES.map((type) => {
-      checkTag(type, rules[type]);
-      return aggregates[type].map((aggregate) => planName(rules[type], aggregate));
-    });
-    this.maxExtraBytes = Math.max(0, ...this.#plans.flat().map(extraBytes));
+    const style = namingStyle(preset);
+    for (const type of METRIC_TYPES) checkTag(type, rules[type]);
+    const [collision] = nameCollisions(rules, aggregates, style);
+    if (collision !== undefined) {
+      throw new OperatorError(`naming: ${describeCollision(collision)}`, EXIT_CONFIG);
+    }
+    this.#plans = METRIC_TYPES.map((type) =>
+      aggregates[type].map((aggregate) => planOf(outputName(rules[type], aggregate, style))),
+    );
+    this.#tags = new TagWriter(tagSpelling(preset));
+    this.#nameBytes = style === "prometheus" ? PROMETHEUS_NAME : undefined;
+    this.#renamer = rename.length === 0 ? undefined : new OutputRenamer(rename);
+    this.maxExtraBytes =
+      Math.max(0, ...this.#plans.flat().map(extraBytes)) +
+      MENDED_BYTES_MAX +
+      (this.#nameBytes === undefined ? 0 : 1) +
+      (this.#renamer === undefined ? 0 : RENAMED_BYTES_MAX);
+  }
+
+  /** Rows that kept their name because what a rename rule made of it is no name. */
+  get refusedRenames(): number {
+    return this.#renamer?.refused ?? 0;
   }
 
   /**
@@ -85,97 +110,42 @@ export class Namer {
   ): number {
     const plan = this.#plans[type]![aggregate]!;
     let to = append(target, offset, plan.prefix);
+    const bytes = this.#nameBytes;
+    if (bytes !== undefined && to === offset && isDigit(source[start]!)) target[to++] = UNDERSCORE;
     // Names are short: a loop over bytes is faster than any call into the buffer library, and it finds the
     // first semicolon on its way.
     let from = start;
     while (from < end) {
       const byte = source[from]!;
       if (byte === SEMICOLON) {
-        to = append(target, to, plan.taggedPostfix);
-        return writeTags(target, to, source, from, end, plan) - offset;
+        to = this.#rename(target, offset, append(target, to, plan.taggedPostfix));
+        return this.#tags.write(target, to, source, from, end, plan.taggedTag, plan.tagKey) - offset;
       }
-      target[to++] = byte;
+      target[to++] = bytes === undefined ? byte : bytes[byte]!;
       from++;
     }
-    to = append(target, to, plan.untaggedPostfix);
+    to = this.#rename(target, offset, append(target, to, plan.untaggedPostfix));
     return append(target, to, plan.untaggedTag) - offset;
   }
-}
 
-/**
- * Writes the tags of source[semicolon, end) and the plan's own among them. Returns the offset behind them.
- */
-function writeTags(
-  target: Buffer,
-  offset: number,
-  source: Buffer,
-  semicolon: number,
-  end: number,
-  plan: NamePlan,
-): number {
-  let to = offset;
-  const hasTag = plan.taggedTag.length > 0;
-  let isWritten = !hasTag;
-  let start = semicolon + 1;
-  while (start <= end) {
-    let stop = start;
-    while (stop < end && source[stop] !== SEMICOLON) stop++;
-    if (!isWritten && !isSmaller(source, start, stop, plan.tagKey)) {
-      // An empty part is smaller than any key, so it never gets here.
-      to = append(target, to, plan.taggedTag);
-      isWritten = true;
-    }
-    // An empty part would leave two semicolons together, or one at the end.
-    if (stop > start && !(hasTag && hasKey(source, start, stop, plan.tagKey))) {
-      target[to++] = SEMICOLON;
-      for (let from = start; from < stop; from++) target[to++] = source[from]!;
-    }
-    start = stop + 1;
+  #rename(target: Buffer, offset: number, end: number): number {
+    return this.#renamer === undefined ? end : this.#renamer.rename(target, offset, end);
   }
-  return isWritten ? to : append(target, to, plan.taggedTag);
 }
 
-function append(target: Buffer, offset: number, text: Buffer): number {
-  for (let index = 0; index < text.length; index++) target[offset + index] = text[index]!;
-  return offset + text.length;
+function tagSpelling(preset: Preset): TagSpelling {
+  if (preset === "prometheus") return "prometheus";
+  return isEtsy(preset) ? "raw" : "graphite";
 }
 
-/**
- * Whether source[start, stop) is byte-wise smaller than key; a shorter one is smaller than its
- * continuation.
- */
-function isSmaller(source: Buffer, start: number, stop: number, key: Buffer): boolean {
-  const length = Math.min(stop - start, key.length);
-  for (let index = 0; index < length; index++) {
-    const byte = source[start + index]!;
-    if (byte !== key[index]) return byte < key[index]!;
-  }
-  return stop - start < key.length;
-}
-
-/** Whether the part source[start, stop) is `key` or `key=...`. */
-function hasKey(source: Buffer, start: number, stop: number, key: Buffer): boolean {
-  const length = stop - start;
-  if (length < key.length) return false;
-  if (length > key.length && source[start + key.length] !== EQUALS) return false;
-  for (let index = 0; index < key.length; index++) if (source[start + index] !== key[index]) return false;
-  return true;
-}
-
-function planName(rule: NamingRule, aggregate: Aggregate): NamePlan {
-  const { destination } = rule;
-  const { label } = aggregate;
-  // A prefix written with its dot means the same as one without.
-  const prefix = rule.prefix.replace(/\.+$/, "");
-  const postfix = label === "" ? EMPTY : Buffer.from(`.${label}`);
-  const tag = label === "" ? EMPTY : Buffer.from(`;${rule.tag}=${label}`);
+function planOf({ prefix, tagKey, untagged, tagged }: ReturnType<typeof outputName>): NamePlan {
   return {
-    prefix: prefix === "" ? EMPTY : Buffer.from(`${prefix}.`),
-    untaggedPostfix: destination === "tag" ? EMPTY : postfix,
-    untaggedTag: destination === "tag" || destination === "both" ? tag : EMPTY,
-    taggedPostfix: destination === "name" || destination === "both" ? postfix : EMPTY,
-    taggedTag: destination === "name" ? EMPTY : tag,
-    tagKey: Buffer.from(rule.tag),
+    prefix: Buffer.from(prefix),
+    untaggedPostfix: Buffer.from(untagged.postfix),
+    untaggedTag: Buffer.from(untagged.tag),
+    taggedPostfix: Buffer.from(tagged.postfix),
+    taggedTag: Buffer.from(tagged.tag),
+    tagKey: Buffer.from(tagKey),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Keeps the aggregator's own metrics between two readings: growth as statsd lines, rates for /stats. */
-import { OWN_STATS } from "./stats.ts";
+import { OWN_STATS } from "./own-stat-rows.ts";
 import type { Totals } from "./totals.ts";
 
 export interface StatsReading {
@@ -11,12 +11,15 @@ export interface StatsReading {
 
 export class OwnStats {
   readonly #prefix: string;
+  /** Whether readings become lines; under etsy's presets its own rows take their place (etsy-stats.ts). */
+  hasLines: boolean;
   #before = new Map<string, number>();
   #reading: StatsReading;
 
   /** prefix: goes before every name in statsd lines, with a dot where it is not empty. */
-  constructor(prefix: string, nowMs: number) {
+  constructor(prefix: string, nowMs: number, hasLines = true) {
     this.#prefix = prefix === "" ? "" : `${prefix}.`;
+    this.hasLines = hasLines;
     this.#reading = { atMs: nowMs, values: new Map(OWN_STATS.map(({ name }) => [name, 0])) };
   }
 
@@ -25,7 +28,10 @@ export class OwnStats {
     return this.#reading;
   }
 
-  /** Makes a reading. Returns it as statsd lines: counters with their growth, gauges with their value. */
+  /**
+   * Makes a reading. Returns it as statsd lines, counters with their growth, gauges with their value; empty
+   * where there are none.
+   */
   read(totals: Totals, nowMs: number): string {
     const seconds = Math.max(nowMs - this.#reading.atMs, 1) / 1000;
     const values = new Map<string, number>();
@@ -44,6 +50,6 @@ export class OwnStats {
       lines.push(`${this.#prefix}${name}:${growth}|c`);
     }
     this.#reading = { atMs: nowMs, values };
-    return lines.join("\n");
+    return this.hasLines ? lines.join("\n") : "";
   }
 }

@@ -2,28 +2,30 @@
  * An intake thread: one socket, one kernel. It waits in the system call for datagrams, has the kernel
  * accumulate them where they landed, and cuts snapshots by the wall clock, which go straight to the store's
  * thread.
+ *
+ *   socket -> signatures -> repeater -> senders -> kernel -> snapshots, events
  */
+import { setTimeout as pause } from "node:timers/promises";
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { Counters } from "../shared/counters.ts";
-import {
-  type BatchHandler,
-  type BatchReceiver,
-  type ListenAddress,
-  memoryAddress,
-  openReceiver,
-  TICK_MS,
-} from "../shared/udp.ts";
+import { type BatchHandler, CONTROL_RUN, type ListenAddress, memoryAddress, TICK_MS } from "../shared/udp.ts";
 import { reportFailure, reportReady } from "../shared/worker.ts";
 import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
+import type { DogItem } from "./event/event.ts";
+import { EventGate } from "./event/event-gate.ts";
 import { publishIntake } from "./intake-counters.ts";
+import { addressOf } from "./kernel.ts";
+import { type ListenerParts, publishListener } from "./listener/listener-counters.ts";
+import { type ListenerOptions, openListener } from "./listener/opener.ts";
+import { Repeater, type RepeaterSettings } from "./listener/repeater.ts";
+import { SenderBook, type SenderEntry } from "./listener/sender-book.ts";
 import { Snapshotter, type SnapshotterOptions } from "./snapshotter.ts";
 
-export interface ReceiverData extends Omit<SnapshotterOptions, "memoryBase"> {
-  readonly io: "mmsg" | "dgram";
-  readonly listen: ListenAddress;
-  readonly receiveBufferBytes: number;
-  readonly sharePort: boolean;
-  readonly isFirst: boolean;
+export interface ReceiverData extends Omit<SnapshotterOptions, "memoryBase">, ListenerOptions {
+  /** Whether series are counted by sender. */
+  readonly watchesSenders: boolean;
+  /** Undefined where nothing is repeated. */
+  readonly repeater: RepeaterSettings | undefined;
   /** Bytes of snapshots that may wait for the store. */
   readonly backlogBytesMax: number;
   /** CONTROL_RUN or CONTROL_DRAIN, in shared memory. */
@@ -43,49 +45,126 @@ export interface ReceiverStart {
   readonly store: MessagePort;
 }
 
+/**
+ * What it tells the control thread while it runs. senders: hosts that it had not told of before. event: one
+ * for the sinks. repeat: whole lines for the repeater's connections; the control thread adds their bytes to
+ * the counter `repeatBytesTaken`.
+ */
+export type ReceiverReport =
+  | { readonly kind: "senders"; readonly entries: readonly SenderEntry[] }
+  | { readonly kind: "event"; readonly event: DogItem }
+  | { readonly kind: "repeat"; readonly lines: Uint8Array<ArrayBuffer> };
+
 /** Kernel drops are asked for this often: it is a system call. */
 const DROPS_MS = 1000;
 
+/** Streams are read as long as snapshots fill no more of the way to the store than this. */
+const BACKLOG_SHARE = 0.5;
+
 class Intake implements BatchHandler {
-  readonly #receiver: BatchReceiver;
+  readonly #parts: ListenerParts;
   readonly #snapshotter: Snapshotter;
   readonly #counters: Counters<IntakeCounter>;
+  readonly #events: EventGate;
+  readonly #senders: SenderBook | undefined;
+  readonly #isCrowded: () => boolean;
+  #isHeldUp = false;
   #nextPublishMs = 0;
   #nextDropsMs = 0;
 
-  constructor(receiver: BatchReceiver, snapshotter: Snapshotter, counters: Counters<IntakeCounter>) {
-    this.#receiver = receiver;
+  constructor(
+    parts: ListenerParts,
+    snapshotter: Snapshotter,
+    counters: Counters<IntakeCounter>,
+    watchesSenders: boolean,
+    isCrowded: () => boolean,
+    report: (message: ReceiverReport) => void,
+  ) {
+    this.#parts = parts;
+    this.#isCrowded = isCrowded;
     this.#snapshotter = snapshotter;
     this.#counters = counters;
+    this.#events = new EventGate(snapshotter.kernel, (event) => report({ kind: "event", event }));
+    const tell = (entries: readonly SenderEntry[]) => report({ kind: "senders", entries });
+    this.#senders = watchesSenders ? new SenderBook(parts.receiver, tell) : undefined;
   }
 
   onBatch(received: number): boolean {
     const nowMs = Date.now();
-    this.#snapshotter.consume(received, nowMs);
+    const { receiver, gate, repeater } = this.#parts;
+    const snapshotter = this.#snapshotter;
+    if (received > 0) gate?.filter(snapshotter.batch, received, nowMs);
+    repeater?.take(snapshotter.batch, received, receiver.io === "stream", performance.now());
+    if (this.#senders !== undefined) {
+      const { memory, exports } = snapshotter.kernel;
+      this.#senders.note(memory, addressOf(exports.batchSenders()), received, nowMs);
+    }
+    snapshotter.consume(received, nowMs);
+    if (received > 0) this.#events.take(nowMs);
     // Also early where the clock was set back.
     if (nowMs >= this.#nextPublishMs || nowMs < this.#nextPublishMs - TICK_MS) this.#publish(nowMs);
-    return true;
+    const isCrowded = this.#isCrowded();
+    if (isCrowded) this.#isHeldUp = true;
+    return !isCrowded;
+  }
+
+  /** Whether a batch since the last call was the last one for a while. */
+  takeHold(): boolean {
+    const isHeldUp = this.#isHeldUp;
+    this.#isHeldUp = false;
+    return isHeldUp;
   }
 
   #publish(nowMs: number): void {
     this.#nextPublishMs = nowMs + TICK_MS;
-    publishIntake(this.#snapshotter, this.#counters);
+    const counters = this.#counters;
+    publishIntake(this.#snapshotter, counters, () => publishListener(this.#parts, counters));
     if (nowMs < this.#nextDropsMs && nowMs > this.#nextDropsMs - DROPS_MS) return;
     this.#nextDropsMs = nowMs + DROPS_MS;
-    this.#counters.set("kernelDrops", this.#receiver.kernelDrops());
+    counters.set("kernelDrops", this.#parts.receiver.kernelDrops());
   }
 
-  /** Sends the last snapshot and publishes the final counts. */
-  finish(): void {
+  /** Sends the last snapshot, lets the repeater finish and publishes the final counts. */
+  async finish(): Promise<void> {
     this.#snapshotter.cut(Date.now());
     this.#snapshotter.close();
+    await this.#parts.repeater?.close();
     this.#nextDropsMs = 0;
     this.#publish(Date.now());
   }
 }
 
-async function serve(store: MessagePort, receiver: BatchReceiver, data: ReceiverData): Promise<void> {
+/** What is open before the thread is told to start. */
+interface Opened {
+  readonly parts: ListenerParts;
+  readonly counters: Counters<IntakeCounter>;
+}
+
+async function open(port: MessagePort, data: ReceiverData): Promise<Opened> {
   const counters = new Counters<IntakeCounter>(INTAKE_COUNTERS, data.counters);
+  const listener = await openListener(data);
+  try {
+    const link = {
+      post: (lines: Uint8Array<ArrayBuffer>) =>
+        port.postMessage({ kind: "repeat", lines } satisfies ReceiverReport, [lines.buffer]),
+      takenBytes: () => counters.get("repeatBytesTaken"),
+    };
+    const repeater =
+      data.repeater === undefined ? undefined : await Repeater.open(data.repeater, data.io, link);
+    return { parts: { ...listener, repeater }, counters };
+  } catch (error) {
+    // Left open, it would keep the address, and one of streams this thread.
+    listener.receiver.close();
+    throw error;
+  }
+}
+
+async function serve(
+  store: MessagePort,
+  { parts, counters }: Opened,
+  data: ReceiverData,
+  report: (message: ReceiverReport) => void,
+): Promise<void> {
   let postedBytes = 0;
   const post = (frame: Uint8Array<ArrayBuffer>): boolean => {
     const waiting = postedBytes - counters.get("snapshotBytesTaken");
@@ -97,21 +176,33 @@ async function serve(store: MessagePort, receiver: BatchReceiver, data: Receiver
   };
   const memoryBase = (memory: WebAssembly.Memory) => memoryAddress(data.io, memory);
   const snapshotter = await Snapshotter.create({ ...data, memoryBase }, Date.now(), post);
-  const intake = new Intake(receiver, snapshotter, counters);
-  await receiver.run(snapshotter.batch, intake, new Int32Array(data.control));
-  intake.finish();
+  const control = new Int32Array(data.control);
+  // Clients of streams can wait for the store; datagrams would only be dropped elsewhere. Who shall end reads
+  // what there is.
+  const isCrowded = () =>
+    parts.receiver.io === "stream" &&
+    postedBytes - counters.get("snapshotBytesTaken") > data.backlogBytesMax * BACKLOG_SHARE &&
+    Atomics.load(control, 0) === CONTROL_RUN;
+  const intake = new Intake(parts, snapshotter, counters, data.watchesSenders, isCrowded, report);
+  do {
+    await parts.receiver.run(snapshotter.batch, intake, control);
+    // Snapshots are cut meanwhile: intervals end though nobody is heard.
+    for (; isCrowded(); intake.onBatch(0)) await pause(TICK_MS);
+  } while (intake.takeHold());
+  await intake.finish();
   store.postMessage(null);
-  receiver.close();
+  parts.receiver.close();
 }
 
 async function main(port: MessagePort, data: ReceiverData): Promise<void> {
-  const receiver = await openReceiver(data.io, data.listen, data);
+  const opened = await open(port, data);
+  const report = (message: ReceiverReport) => port.postMessage(message);
   port.once("message", ({ store }: ReceiverStart) => {
     port.unref();
     // A fault here is one of this program: it ends the thread, and with it the process.
-    void serve(store, receiver, data).then(() => port.close());
+    void serve(store, opened, data, report).then(() => port.close());
   });
-  const { address, receiveBufferBytes } = receiver;
+  const { address, receiveBufferBytes } = opened.parts.receiver;
   reportReady(port, { address, receiveBufferBytes } satisfies ReceiverInfo);
 }
 

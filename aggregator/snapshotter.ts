@@ -6,7 +6,14 @@ import { randomBytes } from "node:crypto";
 import { DROP_REASON_COUNT } from "../shared/kernel/reasons.ts";
 import type { ReceiveBatch } from "../shared/udp.ts";
 import { newFrame } from "../shared/wire.ts";
-import { type AggregatorKernel, FULL, loadAggregatorKernel, SNAPSHOT_BODY_BYTES_MAX } from "./kernel.ts";
+import {
+  type AggregatorKernel,
+  addressOf,
+  FULL,
+  loadAggregatorKernel,
+  SNAPSHOT_BODY_BYTES_MAX,
+} from "./kernel.ts";
+import { DEFAULT_READING, type ReadingOptions, readingCodes } from "./reading.ts";
 import { setBackIntervalsMax } from "./set-back.ts";
 
 /** Room beside the heap and the encoded snapshot: the index at its largest (256 MiB), slots and scratch. */
@@ -23,6 +30,10 @@ export interface SnapshotterOptions {
   readonly seriesMax: number;
   readonly nameBytesMax: number;
   readonly tagsBytesMax: number;
+  /** DEFAULT_READING by default. */
+  readonly reading?: ReadingOptions;
+  /** How long an interval waits for late lines after its end; 0 by default. */
+  readonly lateWindowMs?: number;
   /** Address of the kernel's memory for system calls; see memoryAddress() in udp.ts. */
   readonly memoryBase: (memory: WebAssembly.Memory) => Promise<bigint>;
   /** Bound of the table in bytes; a snapshot is cut early when it is reached. */
@@ -40,11 +51,15 @@ export interface IntakeCounts {
   /** Lines received: accepted and dropped ones together. */
   received: number;
   accepted: number;
+  /** Values of accepted lines: packed ones count each. */
+  samples: number;
+  /** Sections of lines that were passed over because nobody knows them. */
+  skippedSections: number;
   /** By code of kernel/reasons.ts. */
   readonly dropped: Float64Array;
   snapshots: number;
   snapshotBytes: number;
-  /** Accepted lines in snapshots that found no room on the way to the store. */
+  /** Samples in snapshots that found no room on the way to the store. */
   lostLines: number;
 }
 
@@ -55,6 +70,8 @@ export class Snapshotter {
     bytes: 0,
     received: 0,
     accepted: 0,
+    samples: 0,
+    skippedSections: 0,
     dropped: new Float64Array(DROP_REASON_COUNT),
     snapshots: 0,
     snapshotBytes: 0,
@@ -66,7 +83,7 @@ export class Snapshotter {
   #interval: number;
   #nextCutMs: number;
   #sequence = 0;
-  #acceptedBefore = 0;
+  #samplesBefore = 0;
 
   private constructor(
     kernel: AggregatorKernel,
@@ -84,6 +101,17 @@ export class Snapshotter {
     };
     this.#interval = Math.floor(nowMs / options.intervalMs);
     this.#nextCutMs = this.#cutAfter(nowMs);
+    const { intervalMs, lateWindowMs = 0, reading = DEFAULT_READING } = options;
+    const { dialect, sanitize, flags } = readingCodes(reading);
+    kernel.exports.setReading(dialect, sanitize, flags);
+    // One more than fits the window: at an interval's end the one before is not flushed yet.
+    kernel.exports.setLateness(intervalMs, Math.ceil(lateWindowMs / intervalMs) + 1);
+    kernel.exports.setInterval(this.#interval);
+  }
+
+  /** The kernel, for those who look at the batch before or after consume(). */
+  get kernel(): AggregatorKernel {
+    return this.#kernel;
   }
 
   /** nowMs: wall clock, which decides the first interval. */
@@ -128,6 +156,9 @@ export class Snapshotter {
     const next = isSetBack ? wanted : Math.max(this.#interval, wanted);
     this.#send(next);
     this.#interval = next;
+    this.#kernel.exports.setInterval(next);
+    // Otherwise its gauges would be newer than everybody's for as long as the clock was ahead.
+    if (isSetBack) this.#kernel.exports.restartStamps();
     this.#nextCutMs = this.#cutAfter(nowMs);
   }
 
@@ -146,51 +177,57 @@ export class Snapshotter {
   }
 
   /**
-   * Sends what the table holds, and empties it. Nothing is sent when there is neither a line nor a closed
-   * interval.
+   * Sends what the table holds, one snapshot for each interval, and empties it. Nothing is sent when there is
+   * neither a sample nor a closed interval.
    */
   #send(lowestOpen: number): void {
-    const { exports, memory } = this.#kernel;
+    const { exports } = this.#kernel;
     this.refreshCounts();
-    const lines = this.counts.accepted - this.#acceptedBefore;
-    if (lines === 0 && lowestOpen === this.#interval) return;
-    const bodyBytes = exports.encode();
-    const label = this.#label(lowestOpen, exports.snapshotEntries(), lines);
-    const frame = newFrame(label, bodyBytes);
-    frame.set(new Uint8Array(memory.buffer, exports.snapshotAddress(), bodyBytes), frame.length - bodyBytes);
+    const hasSamples = this.counts.samples > this.#samplesBefore;
+    if (!hasSamples && lowestOpen === this.#interval) return;
+    // The present interval comes last: its label says what is closed.
+    for (let age = exports.agesInUse() - 1; age > 0; age--) {
+      this.#sendAge(age, exports.ageInterval(age), this.#interval);
+    }
+    const isTaken = this.#sendAge(0, this.#interval, lowestOpen);
+    // Ages stay as they are: lines of the batch at hand may have been read already, and carry them.
     exports.resetTable();
-    this.#acceptedBefore = this.counts.accepted;
+    this.#samplesBefore = this.counts.samples;
+    // The store must still learn which intervals are closed; an empty frame is small enough to be let
+    // through.
+    if (!isTaken && lowestOpen !== this.#interval) {
+      this.#post(newFrame(this.#label(this.#interval, lowestOpen, 0, 0), 0));
+      this.#sequence += 1;
+    }
+  }
+
+  /** Sends the series of an age. Returns whether there was room for them. */
+  #sendAge(age: number, interval: number, lowestOpen: number): boolean {
+    const { exports, memory } = this.#kernel;
+    const bodyBytes = exports.encode(age);
+    if (age > 0 && bodyBytes === 0) return true;
+    const samples = exports.snapshotSamples();
+    const frame = newFrame(this.#label(interval, lowestOpen, exports.snapshotEntries(), samples), bodyBytes);
+    frame.set(
+      new Uint8Array(memory.buffer, addressOf(exports.snapshotAddress()), bodyBytes),
+      frame.length - bodyBytes,
+    );
     this.#sequence += 1;
     const frameBytes = frame.length;
     // Posting may hand the memory over, so the frame is not looked at afterwards.
     if (this.#post(frame)) {
       this.counts.snapshots += 1;
       this.counts.snapshotBytes += frameBytes;
-      return;
+      return true;
     }
-    this.counts.lostLines += lines;
-    // The store must still learn which intervals are closed; an empty frame is small enough to be let
-    // through.
-    if (lowestOpen !== this.#interval) {
-      this.#post(newFrame(this.#label(lowestOpen, 0, 0), 0));
-      this.#sequence += 1;
-    }
+    this.counts.lostLines += samples;
+    return false;
   }
 
-  #label(lowestOpen: number, entries: number, lines: number) {
+  #label(interval: number, lowestOpen: number, entries: number, lines: number) {
     const { node, incarnation, origin, intervalMs } = this.#options;
     const sequence = this.#sequence;
-    return {
-      node,
-      incarnation,
-      origin,
-      sequence,
-      interval: this.#interval,
-      lowestOpen,
-      intervalMs,
-      entries,
-      lines,
-    };
+    return { node, incarnation, origin, sequence, interval, lowestOpen, intervalMs, entries, lines };
   }
 
   /** Brings `counts` up to date with the kernel. */
@@ -201,6 +238,8 @@ export class Snapshotter {
     this.counts.bytes = exports.byteCount();
     this.counts.received = exports.receivedCount();
     this.counts.accepted = lines[0]!;
+    this.counts.samples = exports.sampleCount();
+    this.counts.skippedSections = exports.skippedSectionCount();
     this.counts.dropped.set(lines);
     this.counts.dropped[0] = 0;
   }

@@ -5,18 +5,28 @@
 
 import type { Counters } from "../shared/counters.ts";
 import { FRAME_HEADER_BYTES, readLabel, type SnapshotLabel } from "../shared/wire.ts";
-import type { STORE_COUNTERS, StoreCounter } from "./counters.ts";
-import { type EmitRows, type FlushLabel, flushInterval } from "./flush.ts";
-import { Interval, type IntervalOptions } from "./interval.ts";
+import type { StoreCounter } from "./counters.ts";
+import type { OwnRow } from "./etsy-stats.ts";
+import { type EmitRows, Flush, type FlushLabel } from "./flush.ts";
+import type { Interval } from "./interval.ts";
+import { Kept } from "./kept.ts";
 import type { Namer } from "./naming.ts";
+import { type Notice, Notices } from "./notices.ts";
+import { addUpOffenders, findClashes, listOffenders, mostRefusedPrefix } from "./offenders.ts";
+import { type OpenInterval, OpenIntervals } from "./open-intervals.ts";
+import type { Offenders } from "./questions.ts";
 import { setBackIntervalsMax } from "./set-back.ts";
+import { type StoreOptions, termsOf } from "./terms.ts";
 
-/** Intervals that may be open at a time; more are only needed when an origin stands still for long. */
+export type { StoreOptions } from "./terms.ts";
+
+/**
+ * Intervals that may be open at a time beside those that wait for late lines; more are only needed when an
+ * origin stands still for long.
+ */
 const OPEN_INTERVALS_MAX = 8;
-
-export interface StoreOptions extends IntervalOptions {
-  readonly roundTimestamp: "no" | "up" | "down";
-}
+/** Most intervals that wait for late lines, whatever the window: each has a kernel of its own. */
+const LATE_INTERVALS_MAX = 56;
 
 /** What is done with an interval that has been flushed. */
 export interface FlushReport extends FlushLabel {
@@ -27,39 +37,41 @@ export interface FlushReport extends FlushLabel {
 }
 
 export class Store {
-  readonly #options: StoreOptions;
+  readonly #intervalMs: number;
   /** By how many intervals an origin may go back before it counts as a new start. */
   readonly #setBackMax: number;
-  readonly #namer: Namer;
   readonly #counters: Counters<StoreCounter>;
   readonly #emit: EmitRows;
   /** Lowest interval that each origin may still send for. */
   readonly #origins = new Map<number, number>();
-  readonly #open = new Map<number, Interval>();
-  readonly #spare: Interval[] = [];
-  /** Levels of all gauges as of the last flush. */
-  readonly #bases: Interval;
+  readonly #notices = new Notices();
+  readonly intervals: OpenIntervals;
+  readonly kept: Kept;
+  /** Rows of the aggregator itself that go behind those of a flush. */
+  ownRows: ((flush: Flush, durationMs: number) => Iterable<OwnRow>) | undefined;
+  /** Told of each flush as soon as it is done. */
+  onFlushed: ((report: FlushReport) => void) | undefined;
+  /** The interval that had begun before its process did, if any: its flush is marked partial. */
+  begunInterval: number | undefined;
+  /** Those of the interval flushed last: right after a flush the open ones have little to tell. */
+  #lastOffenders: Offenders | undefined;
   #nextFlush: number;
   /** Index of the interval that is being flushed. */
   #flushing: number | undefined;
-  /** Orders gauge levels of different flushes, whatever the clock does. */
-  #flushCount = 0;
 
   private constructor(
-    options: StoreOptions,
-    namer: Namer,
+    intervals: OpenIntervals,
+    kept: Kept,
     counters: Counters<StoreCounter>,
     emit: EmitRows,
-    tables: readonly [Interval, Interval],
     firstInterval: number,
   ) {
-    this.#options = options;
-    this.#setBackMax = setBackIntervalsMax(options.intervalMs);
-    this.#namer = namer;
+    this.#intervalMs = intervals.terms.options.intervalMs;
+    this.#setBackMax = setBackIntervalsMax(this.#intervalMs);
     this.#counters = counters;
     this.#emit = emit;
-    [this.#bases] = tables;
-    this.#spare.push(tables[1]);
+    this.intervals = intervals;
+    this.kept = kept;
     this.#nextFlush = firstInterval;
   }
 
@@ -67,12 +79,13 @@ export class Store {
   static async create(
     options: StoreOptions,
     namer: Namer,
-    counters: Counters<(typeof STORE_COUNTERS)[number]>,
+    counters: Counters<StoreCounter>,
     emit: EmitRows,
     firstInterval: number,
   ): Promise<Store> {
-    const tables = [await Interval.create(options), await Interval.create(options)] as const;
-    return new Store(options, namer, counters, emit, tables, firstInterval);
+    const kept = await Kept.create(options);
+    const intervals = await OpenIntervals.create(termsOf(options, namer), kept);
+    return new Store(intervals, kept, counters, emit, firstInterval);
   }
 
   /** Index of the interval that is flushed next. */
@@ -80,9 +93,18 @@ export class Store {
     return this.#nextFlush;
   }
 
-  /** Whether something was received that has not been flushed. */
+  /** Whether nothing was received that has not been flushed. */
   get isEmpty(): boolean {
-    return this.#open.size === 0 && this.#flushing === undefined;
+    return this.intervals.size === 0 && this.#flushing === undefined;
+  }
+
+  /**
+   * Takes other aggregates, names and bounds for the intervals that are opened from now on. The length of
+   * intervals stays. Resolves when the next interval can be opened.
+   */
+  configure(options: StoreOptions, namer: Namer): Promise<void> {
+    this.intervals.terms = termsOf({ ...options, intervalMs: this.#intervalMs }, namer);
+    return this.intervals.prepare();
   }
 
   /**
@@ -98,31 +120,59 @@ export class Store {
     this.#origins.delete(origin);
   }
 
-  /** Takes a frame: merges it, or counts its lines under the reason why not. */
-  async accept(frame: Uint8Array): Promise<void> {
+  /**
+   * Takes a frame: merges it, or counts its lines under the reason why not. Returns whether it was merged.
+   * One call at a time; also during a flush.
+   */
+  async accept(frame: Uint8Array): Promise<boolean> {
     const label = readLabel(frame);
-    if (label === undefined || label.intervalMs !== this.#options.intervalMs) {
+    if (label === undefined || label.intervalMs !== this.#intervalMs) {
       this.#counters.add("invalidFrames", 1);
-      return;
+      return false;
     }
-    if (frame.length > FRAME_HEADER_BYTES) await this.#merge(frame, label);
+    const isMerged = frame.length > FRAME_HEADER_BYTES && (await this.#merge(frame, label));
     const known = this.#origins.get(label.origin);
-    if (known === undefined) return;
+    if (known === undefined) return isMerged;
     const isSetBack = label.lowestOpen < known - this.#setBackMax;
     this.#origins.set(label.origin, isSetBack ? label.lowestOpen : Math.max(known, label.lowestOpen));
     if (isSetBack) this.#nextFlush = Math.min(this.#nextFlush, label.lowestOpen);
+    return isMerged;
   }
 
-  async #merge(frame: Uint8Array, label: SnapshotLabel): Promise<void> {
-    const interval = await this.#intervalFor(label.interval);
-    if (interval === undefined) {
-      this.#counters.add("lateLines", label.lines);
-      return;
+  /** Returns what its thread shall tell the log. nowMs: a clock that never goes back. */
+  takeNotices(nowMs: number): Notice[] {
+    return this.#notices.take(nowMs, () => mostRefusedPrefix(this.#openIntervals()));
+  }
+
+  /** Who makes the most series, in the open intervals and the one flushed last. limit: of each list. */
+  offenders(limit: number): Offenders {
+    const open = this.#openIntervals().map(listOffenders);
+    return addUpOffenders(this.#lastOffenders === undefined ? open : [...open, this.#lastOffenders], limit);
+  }
+
+  #openIntervals(): Interval[] {
+    return [...this.intervals.values()].map(({ interval }) => interval);
+  }
+
+  async #merge(frame: Uint8Array, label: SnapshotLabel): Promise<boolean> {
+    let open = this.#intervalFor(label.interval);
+    while (open === "unready") {
+      await this.intervals.prepare();
+      // Meanwhile a flush may have come, so all is looked at again. Nothing may wait between that and
+      // merging: what is merged into an interval that is being flushed would be lost.
+      open = this.#intervalFor(label.interval);
     }
+    if (open === undefined) {
+      this.#counters.add("lateLines", label.lines);
+      return false;
+    }
+    this.intervals.balance();
+    const { interval } = open;
     const result = interval.merge(frame, label);
     if (result.kind === "merged") {
       this.#counters.add("mergedLines", result.takenLines);
       this.#counters.add("refusedLines", result.refusedLines);
+      this.#countRefusals(open, result.refusedLines);
     } else if (result.kind === "repeated") {
       this.#counters.add("repeatedFrames", 1);
     } else {
@@ -130,34 +180,69 @@ export class Store {
       this.#counters.add("invalidLines", label.lines);
     }
     this.#publish();
+    return result.kind === "merged";
   }
 
-  /** Returns the open interval k, opened where need be; undefined when it is too late for it. */
-  async #intervalFor(index: number): Promise<Interval | undefined> {
+  /** lost: samples of the last merge that no overflow series took. */
+  #countRefusals({ interval }: OpenInterval, lost: number): void {
+    let refused = 0;
+    interval.tellRefusals((refusal, samples) => {
+      refused += samples;
+      this.#counters.add(`refused.${refusal}`, samples);
+      this.#notices.addRefusal(refusal, samples);
+    });
+    this.#counters.add("overflowedSamples", refused - lost);
+    const clashes = interval.newClashes();
+    if (clashes === 0) return;
+    this.#counters.add("typeClashes", clashes);
+    const clash = findClashes(interval).at(-1);
+    if (clash !== undefined) this.#notices.addClash(clash, clashes);
+  }
+
+  /**
+   * Returns the open interval k, opened where need be; undefined when it is too late for it, "unready" where
+   * there is no kernel for it yet.
+   */
+  #intervalFor(index: number): OpenInterval | "unready" | undefined {
     if (index < this.#nextFlush || index === this.#flushing) return undefined;
-    const open = this.#open.get(index);
+    const open = this.intervals.get(index);
     if (open !== undefined) return open;
-    if (this.#open.size >= OPEN_INTERVALS_MAX) return undefined;
-    const interval = this.#spare.pop() ?? (await Interval.create(this.#options));
-    interval.open(index);
-    this.#open.set(index, interval);
-    return interval;
+    if (this.intervals.size >= OPEN_INTERVALS_MAX + this.#lateIntervals()) return undefined;
+    return this.intervals.open(index) ?? "unready";
   }
 
-  /** Flushes all intervals that every origin has closed. Returns what was flushed. One call at a time. */
-  async flushClosed(): Promise<FlushReport[]> {
-    const closedBelow = Math.min(...this.#origins.values());
+  /** Intervals that wait for late lines. */
+  #lateIntervals(): number {
+    const { lateWindowMs = 0 } = this.intervals.terms.options;
+    return Math.min(Math.ceil(lateWindowMs / this.#intervalMs), LATE_INTERVALS_MAX);
+  }
+
+  /** First interval whose late lines are still waited for. nowMs: wall clock. */
+  #lowestWaiting(nowMs: number): number {
+    const { lateWindowMs = 0 } = this.intervals.terms.options;
+    if (lateWindowMs === 0) return Number.POSITIVE_INFINITY;
+    const windowMs = Math.min(lateWindowMs, LATE_INTERVALS_MAX * this.#intervalMs);
+    return Math.floor((nowMs - windowMs) / this.#intervalMs);
+  }
+
+  /**
+   * Flushes all intervals that every origin has closed, and whose late lines are not waited for any more.
+   * nowMs: wall clock; without it nothing late is waited for. Returns what was flushed. One call at a time.
+   */
+  async flushClosed(nowMs: number = Number.POSITIVE_INFINITY): Promise<FlushReport[]> {
+    if (this.#origins.size === 0) return [];
     const furthest = Math.max(...this.#origins.values());
+    const closedBelow = Math.min(...this.#origins.values(), this.#lowestWaiting(nowMs));
     const reports: FlushReport[] = [];
     // Intervals of a clock that was ahead until it was set back: nobody sends for them any more.
-    const stranded = [...this.#open.keys()].filter((index) => index > furthest + this.#setBackMax);
-    for (const index of stranded) reports.push(await this.#flush(index, index));
+    const stranded = [...this.intervals.indices()].filter((index) => index > furthest + this.#setBackMax);
+    for (const index of stranded) reports.push(await this.#flush(index, index, this.#nextFlush - 1));
     return [...reports, ...(await this.#flushBelow(closedBelow, closedBelow))];
   }
 
   /** Flushes everything that is left; intervals from openFrom on are marked partial. */
   async flushAll(openFrom: number): Promise<FlushReport[]> {
-    const last = Math.max(this.#nextFlush - 1, ...this.#open.keys());
+    const last = Math.max(this.#nextFlush - 1, ...this.intervals.indices());
     return this.#flushBelow(last + 1, openFrom);
   }
 
@@ -165,70 +250,86 @@ export class Store {
     const reports: FlushReport[] = [];
     while (this.#nextFlush < end && Number.isFinite(end)) {
       // After a long sleep or a step of the clock, the empty stretch is passed over at once.
-      const next = Math.min(end - 1, ...this.#open.keys());
+      const next = Math.min(end - 1, ...this.intervals.indices());
       if (next - this.#nextFlush > OPEN_INTERVALS_MAX) this.#nextFlush = next;
-      reports.push(await this.#flush(this.#nextFlush, openFrom));
-      this.#nextFlush += 1;
+      const index = this.#nextFlush;
+      reports.push(await this.#flush(index, openFrom, index));
+      // Meanwhile the clock may have been set back, and then this end means nothing any more.
+      if (this.#nextFlush !== index + 1) break;
     }
     return reports;
   }
 
-  async #flush(index: number, openFrom: number): Promise<FlushReport> {
+  /** presentIndex: the interval that it is now, as far as idle series are concerned. */
+  async #flush(index: number, openFrom: number, presentIndex: number): Promise<FlushReport> {
     const startedMs = performance.now();
     this.#flushing = index;
-    const { intervalMs, roundTimestamp } = this.#options;
-    const stampMs = (roundTimestamp === "down" ? index : index + 1) * intervalMs;
+    const open = this.intervals.get(index);
+    const terms = open?.terms ?? this.intervals.terms;
+    const { roundTimestamp } = terms.options;
+    const stampMs = (roundTimestamp === "down" ? index : index + 1) * this.#intervalMs;
     const label: FlushLabel = {
       interval: index,
       revision: 0,
       timestampSec: Math.floor(stampMs / 1000),
-      partial: index >= openFrom,
+      partial: index >= openFrom || index === this.begunInterval,
     };
-    const interval = this.#open.get(index);
-    if (interval !== undefined) for (const bases of this.#bases.gaugeBases(0)) interval.mergeBases(bases);
-    const { series, rows } = await flushInterval(interval, this.#namer, label, this.#emit);
-    const lines = interval?.lines ?? 0;
-    if (interval !== undefined) {
-      this.#flushCount += 1;
-      this.#keepBases(interval, this.#flushCount);
-      this.#open.delete(index);
-      this.#spare.push(interval);
-    }
+    const flush = new Flush(label, this.#emit);
+    const renamesBefore = terms.namer.refusedRenames;
+    const unsortedBefore = open?.interval.unsortedTimers ?? 0;
+    if (open !== undefined) await this.#writeOpen(flush, open, presentIndex);
+    if (presentIndex === index) await flush.writeIdle(this.kept.idle(index, terms.spans), terms);
+    if (presentIndex === index) flush.writeOwn(this.ownRows?.(flush, performance.now() - startedMs) ?? []);
+    await flush.end();
+    const lines = open?.interval.lines ?? 0;
+    this.#counters.add("refusedRenames", terms.namer.refusedRenames - renamesBefore);
+    this.#counters.add("unsortedTimers", (open?.interval.unsortedTimers ?? 0) - unsortedBefore);
+    this.#lastOffenders = open === undefined ? undefined : listOffenders(open.interval);
+    if (open !== undefined) this.intervals.close(index);
     this.#flushing = undefined;
-    this.#publish();
+    // At once: a late line that came before would open the interval again.
+    if (this.#nextFlush === index) this.#nextFlush = index + 1;
+    const { series, rows, idleRows } = flush;
     const durationMs = performance.now() - startedMs;
+    this.#publish();
     this.#counters.add("flushedIntervals", 1);
     this.#counters.add("flushedSeries", series);
     this.#counters.add("flushedRows", rows);
     this.#counters.add("flushedLines", lines);
+    this.#counters.add("idleRows", idleRows);
     this.#counters.set("flushMs", durationMs);
-    return { ...label, series, rows, lines, durationMs };
+    const report = { ...label, series, rows, lines, durationMs };
+    this.onFlushed?.(report);
+    return report;
   }
 
-  /** Keeps the levels of an interval's gauges for the intervals to come. */
-  #keepBases(interval: Interval, stamp: number): void {
-    if (this.#addBases(interval, stamp)) return;
-    this.#counters.add("forgottenBases", 1);
-    // Gauges that have fallen silent would hold their places for ever, so those of this interval go first.
-    this.#bases.open(0);
-    this.#addBases(interval, stamp);
+  async #writeOpen(flush: Flush, { interval, terms }: OpenInterval, presentIndex: number): Promise<void> {
+    for (const _ of this.kept.giveLevels(interval, presentIndex, terms.spans)) await flush.pause();
+    await flush.writeInterval(interval, terms.namer);
+    await this.#keepSeries(flush, { interval, terms }, presentIndex);
   }
 
-  /** Returns whether there was room for all. */
-  #addBases(interval: Interval, stamp: number): boolean {
-    for (const bases of interval.gaugeBases(stamp)) if (!this.#bases.keepBases(bases)) return false;
-    return true;
+  /** Keeps what outlives the interval. */
+  async #keepSeries(flush: Flush, { interval, terms }: OpenInterval, presentIndex: number): Promise<void> {
+    if (terms.spans.types.length === 0) return;
+    for (const part of interval.seenSeries(terms.spans.types, false)) {
+      const forgotten = this.kept.keep(part, presentIndex);
+      this.#counters.add("forgottenBases", forgotten);
+      await flush.pause();
+    }
   }
 
   #publish(): void {
     let series = 0;
     let bytes = 0;
-    for (const interval of this.#open.values()) {
+    for (const { interval } of this.intervals.values()) {
       series += interval.seriesCount;
       bytes += interval.tableBytes;
     }
-    this.#counters.set("openIntervals", this.#open.size);
+    this.#counters.set("openIntervals", this.intervals.size);
     this.#counters.set("openSeries", series);
     this.#counters.set("openBytes", bytes);
+    this.#counters.set("heldBytes", this.intervals.heldBytes);
+    this.#counters.set("keptSeries", this.kept.seriesCount);
   }
 }

@@ -2,7 +2,7 @@
 import type { Counters } from "../shared/counters.ts";
 import { DROP_REASONS } from "../shared/drop-reasons.ts";
 import type { IntakeCounter, StoreCounter } from "./counters.ts";
-import type { Sink, SinkStatus } from "./sink/sink.ts";
+import type { SinkStatus } from "./sink/sink.ts";
 
 /** One intake under the name that its metrics carry. */
 export interface NamedIntake {
@@ -20,12 +20,12 @@ export interface Totals {
 export function readTotals(
   intakes: readonly NamedIntake[],
   store: Counters<StoreCounter>,
-  sinks: readonly Sink[],
+  sinks: readonly SinkStatus[],
 ): Totals {
   return {
     intakes: intakes.map(({ name, counters }) => ({ name, counts: counters.read() })),
     store: store.read(),
-    sinks: sinks.map((sink) => sink.status()),
+    sinks,
   };
 }
 
@@ -50,9 +50,9 @@ export function droppedLines(counts: Record<IntakeCounter, number>): number {
   return DROP_REASONS.reduce((sum, reason) => sum + counts[`dropped.${reason}`], 0);
 }
 
-/** Accepted lines that are neither merged into the store nor lost on the way: in tables and queues. */
+/** Values of accepted lines that are neither merged nor lost on the way: in tables and queues. */
 export function linesInFlight(totals: Totals): number {
   const { mergedLines, refusedLines, lateLines, invalidLines } = totals.store;
   const inStore = mergedLines + refusedLines + lateLines + invalidLines;
-  return sumIntakes(totals, "accepted") - sumIntakes(totals, "lostLines") - inStore;
+  return sumIntakes(totals, "samples") - sumIntakes(totals, "lostLines") - inStore;
 }

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../shared/errors.ts";
 import { endWithProcess } from "./end-with-process.ts";
+import { FLUSH_LOADS, measureFlush } from "./flush.ts";
 import { measureIdle } from "./idle.ts";
 import { describePinning } from "./pinning.ts";
 import { describeMachine, renderComparison } from "./report.ts";
@@ -64,6 +65,10 @@ async function runAll(options: Options, tools: Tools): Promise<void> {
     console.log(
       typeof outcome === "string" ? `${title}\n  left out: it ${outcome}\n` : renderComparison(outcome),
     );
+  }
+  for (const load of FLUSH_LOADS) {
+    if (!options.isWanted(load.part)) continue;
+    console.log([load.title, ...(await measureFlush(tools, load, runs))].join("\n  ").concat("\n"));
   }
   if (!options.isWanted(IDLE_PART)) return;
   const { relayBytes, aggregatorBytes } = await measureIdle();

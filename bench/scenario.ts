@@ -1,6 +1,7 @@
 /** What can be measured, by part: `npm run bench -- relay-tcp` runs the parts whose names begin so. */
 import { compareAggregator } from "./aggregator.ts";
 import { measureEtsy } from "./etsy.ts";
+import { FLUSH_LOADS } from "./flush.ts";
 import type { Comparison, Load } from "./measure.ts";
 import { compareRelay, type RelayShape } from "./relay.ts";
 import { compareFeatures } from "./relay-features.ts";
@@ -34,10 +35,11 @@ function scenario(
   compare: Compare,
   packetsPerSecond: number,
   metricsPerPacket: number,
+  series = SERIES,
 ): Scenario {
   const unit = metricsPerPacket === 1 ? "metric" : "metrics";
   const rate = `${packetsPerSecond / 1e3} k datagrams/s x ${metricsPerPacket} ${unit}`;
-  const load = { packetsPerSecond, metricsPerPacket, series: SERIES };
+  const load = { packetsPerSecond, metricsPerPacket, series };
   return { part, title: title.replace("LOAD", rate), compare, load };
 }
 
@@ -67,9 +69,13 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario("relay-features", "relay features, LOAD, 4 destinations", compareFeatures, 40_000, 25),
   scenario("aggregator", "aggregator, LOAD, 10 k series", compareAggregator, 400_000, 1),
   scenario("aggregator", "aggregator, LOAD, 10 k series", compareAggregator, 60_000, 25),
+  scenario("series-100k", "aggregator, LOAD, 100 k series", compareAggregator, 40_000, 25, 100_000),
+  scenario("series-1m", "aggregator, LOAD, 1 M series", compareAggregator, 20_000, 25, 1_000_000),
   scenario("etsy", "etsy statsd, LOAD, 10 k series", measureEtsy, 20_000, 1),
   scenario("etsy", "etsy statsd, LOAD, 10 k series", measureEtsy, 4_000, 25),
 ];
 
 /** Names of all parts, each once. */
-export const PARTS: readonly string[] = [...new Set([...SCENARIOS.map(({ part }) => part), IDLE_PART])];
+export const PARTS: readonly string[] = [
+  ...new Set([...SCENARIOS.map(({ part }) => part), ...FLUSH_LOADS.map(({ part }) => part), IDLE_PART]),
+];

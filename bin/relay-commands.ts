@@ -7,18 +7,18 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { diffRings } from "../relay/command/diff.ts";
 import { describeDiff } from "../relay/command/diff-report.ts";
 import { describePlacements, placeNames } from "../relay/command/explain.ts";
-import { fetchPage } from "../relay/command/management-client.ts";
 import { MADE_NAMES_MAX, makeNames, readNames } from "../relay/command/name-source.ts";
 import type { Placer } from "../relay/command/placement.ts";
-import { describeValue } from "../relay/command/status-text.ts";
-import { showText } from "../relay/name-text.ts";
 import { watchTop } from "../relay/top/session.ts";
-import { Terminal } from "../relay/top/terminal.ts";
 import { loadConfig, type Override, type RelayConfig } from "../shared/config.ts";
 import { parseDestination, parseHostPort, printHostPort } from "../shared/config-addresses.ts";
 import { SECTIONS } from "../shared/config-options.ts";
 import { show } from "../shared/config-report.ts";
 import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
+import { fetchPage } from "../shared/management-client.ts";
+import { showText } from "../shared/name-text.ts";
+import { Terminal } from "../shared/terminal/terminal.ts";
+import { describeValue } from "../shared/terminal/value-text.ts";
 
 /** What the commands work with. */
 export interface CommandContext {

@@ -95,45 +95,67 @@ export const pageAddress: ValueType<HostPort | undefined> = {
   print: (value) => (value === undefined ? "" : printHostPort(value)),
 };
 
-type DatagramAddress = Extract<ListenAddress, { readonly kind: "udp" | "unixgram" }>;
-
 /** Where datagrams and streams of lines come in, as a URL. The host `*` means all interfaces. */
-export const listenAddress: ValueType<ListenAddress> = {
-  shape: "udp:// or tcp://HOST:PORT, where HOST may be *, unixgram:// or unix:///PATH",
+export const listenAddress: ValueType<ListenAddress> = listenUrl(["udp", "tcp"]);
+
+/** The same, and TLS. */
+export const intakeAddress: ValueType<ListenAddress> = listenUrl(["udp", "tcp", "tls"]);
+
+/** schemes: those that stand before a host and port. */
+function listenUrl(schemes: readonly ("udp" | "tcp" | "tls")[]): ValueType<ListenAddress> {
+  const urls = schemes.map((scheme) => `${scheme}://HOST:PORT`).join(", ");
+  const starts = schemes.map((scheme) => `${scheme}://`).join(" or ");
+  return {
+    shape: `${starts}HOST:PORT, where HOST may be *, unixgram:// or unix:///PATH`,
+    parse(text) {
+      const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
+      if (scheme === "unixgram" || scheme === "unix") return parseSocketPath(scheme, rest);
+      const known = schemes.find((one) => one === scheme);
+      if (known !== undefined) return parseListenPort(known, rest);
+      if (scheme !== undefined) {
+        return { fault: `has the scheme "${scheme}"; choose one of ${schemes.join(", ")}, unixgram, unix` };
+      }
+      return "fault" in parseHostPort(text, 0)
+        ? { fault: `is no listen URL; write ${urls}, unixgram:///PATH or unix:///PATH` }
+        : { fault: `has no scheme; write udp://${text}` };
+    },
+    print: describeAddress,
+  };
+}
+
+/** Address literal that connections come from, with a port or without; empty for any. */
+export const bindAddress: ValueType<HostPort | undefined> = {
+  shape: "IP or IP:PORT, or empty for any",
   parse(text) {
-    const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
-    if (scheme === "unixgram" || scheme === "unix") return parseSocketPath(scheme, rest);
-    if (scheme === "udp" || scheme === "tcp") return parseListenPort(scheme, rest);
-    if (scheme !== undefined) {
-      return { fault: `has the scheme "${scheme}"; choose one of udp, tcp, unixgram, unix` };
-    }
-    return "fault" in parseHostPort(text, 0)
-      ? {
-          fault: "is no listen URL; write udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH or unix:///PATH",
-        }
-      : { fault: `has no scheme; write udp://${text}` };
+    if (text === "") return { value: undefined };
+    if (isIPv4(text) || isIPv6(text)) return { value: { host: text, port: 0 } };
+    const parsed = parseHostPort(text, 0);
+    if ("fault" in parsed) return { fault: "is no address; write IP, IP:PORT or [IPV6]:PORT" };
+    const { host } = parsed.value;
+    return isIPv4(host) || isIPv6(host) ? parsed : { fault: "is a name; write an address of this machine" };
   },
-  print: describeAddress,
+  print: (value) => (value === undefined ? "" : value.port === 0 ? value.host : printHostPort(value)),
 };
 
-/** The same for datagrams alone. */
-export const datagramAddress: ValueType<DatagramAddress> = {
-  shape: "udp://HOST:PORT, where HOST may be *, or unixgram:///PATH",
+/** Where datagrams or lines are sent on. */
+export interface RepeaterAddress extends HostPort {
+  readonly protocol: "udp" | "tcp";
+}
+
+/** udp://HOST:PORT or tcp://HOST:PORT. */
+export const repeaterAddress: ValueType<RepeaterAddress> = {
+  shape: "udp:// or tcp://HOST:PORT",
   parse(text) {
-    const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
-    if (scheme === "unixgram") return parseSocketPath(scheme, rest);
-    if (scheme === "udp") return parseListenPort(scheme, rest);
-    if (scheme !== undefined) {
-      return { fault: `has the scheme "${scheme}"; this version listens on udp and unixgram` };
-    }
-    return "fault" in parseHostPort(text, 0)
-      ? { fault: "is no listen URL; write udp://HOST:PORT or unixgram:///PATH" }
-      : { fault: `has no scheme; write udp://${text}` };
+    const [, protocol, rest = ""] = URL_PARTS.exec(text) ?? [];
+    if (protocol !== "udp" && protocol !== "tcp")
+      return { fault: "needs a scheme; write udp:// or tcp://HOST:PORT" };
+    const parsed = parseHostPort(rest, 1);
+    return "fault" in parsed ? parsed : { value: { protocol, ...parsed.value } };
   },
-  print: describeAddress,
+  print: (value) => `${value.protocol}://${printHostPort(value)}`,
 };
 
-function parseListenPort<Kind extends "udp" | "tcp">(
+function parseListenPort<Kind extends "udp" | "tcp" | "tls">(
   kind: Kind,
   text: string,
 ): Parsed<{ readonly kind: Kind; readonly host: string; readonly port: number }> {

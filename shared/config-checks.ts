@@ -1,9 +1,10 @@
 /** What no option of the configuration can tell by itself: contradictions, and what is probably not meant. */
 import type { RouteConfig, SuiteConfig } from "./config.ts";
 import { stripWeight } from "./config-addresses.ts";
+import { checkAggregator, warnOfAggregator } from "./config-checks-aggregator.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import { MAIN_RING } from "./config-relay.ts";
-import { printDuration } from "./config-values.ts";
+import { isLoopback } from "./management-access.ts";
 
 /** What [relay] and [route.NAME] have in common. */
 type RingConfig = Pick<
@@ -13,18 +14,18 @@ type RingConfig = Pick<
 
 /**
  * Adds the faults that lie between options to those of the reader. Where there are none at all, warns of what
- * works and is probably not meant. routeLines: line of the header of each route's section.
+ * works and is probably not meant. sectionLines: line of each section's header.
  */
 export function crossCheck(
   config: SuiteConfig,
   reader: ConfigReader,
-  routeLines: ReadonlyMap<string, number>,
+  sectionLines: ReadonlyMap<string, number>,
 ): void {
-  checkAggregator(config, reader);
+  checkAggregator(config, reader, sectionLines);
   const { relay } = config;
   const main: RingConfig = { name: MAIN_RING, ...relay };
   for (const ring of [main, ...relay.routes]) checkRing(ring, sectionOf(ring), reader);
-  for (const route of relay.routes) checkRoute(route, reader, routeLines);
+  for (const route of relay.routes) checkRoute(route, reader, sectionLines);
   checkTls(config, reader);
   if (reader.faults.length > 0) return;
   for (const ring of [main, ...relay.routes]) {
@@ -33,24 +34,7 @@ export function crossCheck(
   }
   warnOfShadows(config, reader);
   warnOfRelay(config, reader);
-}
-
-function checkAggregator({ aggregator, carbon, cluster }: SuiteConfig, reader: ConfigReader): void {
-  const [interval, snapshot] = [aggregator.intervalMs, cluster.snapshotIntervalMs].map(printDuration);
-  if (cluster.snapshotIntervalMs > aggregator.intervalMs) {
-    const ofSnapshot = `is longer than aggregator.interval (${interval}); choose at most that`;
-    const ofInterval = `is shorter than cluster.snapshot-interval (${snapshot}); lower that as well`;
-    reader.faultBetween(
-      new Map([
-        ["cluster.snapshot-interval", ofSnapshot],
-        ["aggregator.interval", ofInterval],
-      ]),
-    );
-  }
-  if (aggregator.sinks.includes("carbon") && carbon.address.length === 0) {
-    const what = "is empty, but aggregator.sinks has carbon; name one, or drop that sink";
-    reader.faultBetween(new Map([["carbon.address", what]]));
-  }
+  warnOfAggregator(config, reader);
 }
 
 function sectionOf({ name }: { readonly name: string }): string {
@@ -89,12 +73,12 @@ function checkRing(ring: RingConfig, section: string, reader: ConfigReader): voi
   }
 }
 
-function checkRoute(route: RouteConfig, reader: ConfigReader, routeLines: ReadonlyMap<string, number>): void {
+function checkRoute(route: RouteConfig, reader: ConfigReader, lines: ReadonlyMap<string, number>): void {
   const section = sectionOf(route);
   if (route.destinations.length > 0 || route.destinationsFile !== "") return;
   if (["destinations", "destinations-file"].some((key) => reader.isFaulty(`${section}.${key}`))) return;
   const what = `[${section}]: has no destinations; name some, or a destinations-file`;
-  reader.faults.push({ place: { line: routeLines.get(section)! }, what });
+  reader.faults.push({ place: { line: lines.get(section)! }, what });
 }
 
 function checkTls({ relay: { tlsCert, tlsKey } }: SuiteConfig, reader: ConfigReader): void {
@@ -146,8 +130,4 @@ function warnOfRelay({ relay }: SuiteConfig, reader: ConfigReader): void {
   if (health.kind === "none" && policies.some((policy) => policy !== "keep")) {
     reader.warn("relay.health is none, so that no destination is ever down and on-dead never acts");
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
 }

@@ -4,9 +4,10 @@
  * skips what it does not understand. Only lines that the scanner has understood, as `ini` would, reach it.
  */
 import { parse } from "ini";
+import { NAMED_MAX, namedSection, PARENTS, PLACEHOLDERS } from "./config-named.ts";
 import { nearest } from "./config-nearest.ts";
 import { optionsOf, SECTIONS } from "./config-options.ts";
-import { MAIN_RING, ROUTE_PLACEHOLDER, ROUTES_MAX, routeNameOf } from "./config-relay.ts";
+import { MAIN_RING } from "./config-relay.ts";
 import { type ConfigFault, FAULTS_MAX, show } from "./config-report.ts";
 import { listRule } from "./config-rows.ts";
 import { UNPRINTABLE } from "./config-values.ts";
@@ -96,8 +97,11 @@ class Scanner {
     const before = this.sections.get(name);
     if (before !== undefined) return `[${name}]: is there already, in line ${before}; put its keys together`;
     this.sections.set(name, line);
-    const routes = [...this.sections.keys()].filter((known) => routeNameOf(known) !== undefined);
-    if (routes.length > ROUTES_MAX) return `[${name}]: is one route too many; have at most ${ROUTES_MAX}`;
+    const kind = namedSection(name)?.kind;
+    const others = [...this.sections.keys()].filter((known) => namedSection(known)?.kind === kind);
+    if (kind !== undefined && others.length > NAMED_MAX) {
+      return `[${name}]: is one ${kind} too many; have at most ${NAMED_MAX}`;
+    }
     return undefined;
   }
 
@@ -160,15 +164,24 @@ function member(tree: unknown, name: string): unknown {
 }
 
 function unknownSection(name: string): string {
-  if (/^routes?(?:\W|$)/i.test(name)) {
+  const [, kind] = /^(route|listener|carbon)s?(?:\W|$)/i.exec(name) ?? [];
+  if (kind !== undefined) {
     const what =
-      name === `route.${MAIN_RING}` ? "is how the ring of [relay] is called" : "is no name of a route";
-    return `${what}; write [${ROUTE_PLACEHOLDER}], with up to 32 letters, digits, _ and - for NAME`;
+      name === `route.${MAIN_RING}` ? "is how the ring of [relay] is called" : `is no name of a ${kind}`;
+    const placeholder = `${kind.toLowerCase()}.NAME`;
+    return `${what}; write [${placeholder}], with up to 32 letters, digits, _ and - for NAME`;
   }
-  const known = [...SECTIONS.keys()].flatMap((one) => (one === "relay" ? [one, ROUTE_PLACEHOLDER] : [one]));
+  const known = [...SECTIONS.keys()].flatMap((one) => [
+    one,
+    ...PLACEHOLDERS.filter((placeholder) => PARENTS[kindOf(placeholder)] === one),
+  ]);
   const close = nearest(name, known);
   const remedy = close === undefined ? `choose from ${known.join(", ")}` : `did you mean [${close}]?`;
   return `is an unknown section; ${remedy}`;
+}
+
+function kindOf(placeholder: (typeof PLACEHOLDERS)[number]): keyof typeof PARENTS {
+  return placeholder.split(".")[0] as keyof typeof PARENTS;
 }
 
 function beforeSections(key: string): string {

@@ -1,6 +1,6 @@
 /** Texts from file and flags to the values of the option table. */
+import { NAMED, type NamedConfig, type NamedKind } from "./config-named.ts";
 import { OPTIONS, optionsOf, type SectionName } from "./config-options.ts";
-import { ROUTE } from "./config-relay.ts";
 import { type ConfigFault, type Place, show } from "./config-report.ts";
 import {
   defaultOf,
@@ -71,9 +71,9 @@ export class ConfigReader {
     return this.#section(name, OPTIONS[name]) as SectionValues<(typeof OPTIONS)[Name]>;
   }
 
-  /** Does the same for the section [route.NAME]. */
-  route(name: string): SectionValues<typeof ROUTE> {
-    return this.#section(`route.${name}`, ROUTE) as SectionValues<typeof ROUTE>;
+  /** Does the same for the section [KIND.NAME]. */
+  named<Kind extends NamedKind>(kind: Kind, name: string): NamedConfig<Kind> {
+    return { name, ...this.#section(`${kind}.${name}`, NAMED[kind]) } as NamedConfig<Kind>;
   }
 
   #section(name: string, rows: Readonly<Record<string, Option>>): object {

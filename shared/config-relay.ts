@@ -298,16 +298,5 @@ export const ROUTE = {
   rename: inheritList(FILTER.rename, "relay"),
 };
 
-const ROUTE_SECTION = /^route\.([A-Za-z0-9_-]{1,32})$/;
 /** The ring of [relay] is called so. */
 export const MAIN_RING = "main";
-/** Routes that one relay can have. */
-export const ROUTES_MAX = 31;
-/** How the sections of routes are called where all sections are named. */
-export const ROUTE_PLACEHOLDER = "route.NAME";
-
-/** Returns the name of the route that a section is about, or undefined when it is about none. */
-export function routeNameOf(section: string): string | undefined {
-  const name = ROUTE_SECTION.exec(section)?.[1];
-  return name === MAIN_RING ? undefined : name;
-}

@@ -28,7 +28,7 @@ export interface ListOption<Value, Property extends string = string> extends Opt
 }
 
 /** Sections whose values others take where they do not say their own. */
-export type ParentSection = "naming.default" | "relay";
+export type ParentSection = "naming.default" | "relay" | "aggregator" | "carbon";
 
 /** An option that is taken from the same key of another section where it is not set. */
 export interface InheritedOption<Value, Property extends string = string> extends OptionRow<Property> {

@@ -65,3 +65,43 @@ export const cap: ValueType<CardinalityCap> = {
   },
   print: ({ prefix, count }) => `${prefix}=${count}`,
 };
+
+/** Bins for the values of timers whose name the pattern matches; no bins for none. */
+export interface HistogramRule {
+  readonly pattern: string;
+  /** Upper bounds, ascending; a value is in the first bin whose bound is above it. */
+  readonly bins: readonly number[];
+}
+
+const BINS_MAX = 32;
+/** No hexadecimal numbers and no blank ones, which Number would take. */
+const BOUND = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
+
+/** NaN for what is no bound. */
+function parseBound(word: string): number {
+  if (word === "inf") return Number.POSITIVE_INFINITY;
+  const value = BOUND.test(word) ? Number(word) : Number.NaN;
+  // An overflow would pass for inf. Adding 0 makes -0 the 0 that it prints as.
+  return Number.isFinite(value) ? value + 0 : Number.NaN;
+}
+
+/** `PATTERN = 10 100 inf`. */
+export const histogram: ValueType<HistogramRule> = {
+  shape: "PATTERN = BOUNDS",
+  parse(text): Parsed<HistogramRule> {
+    const [, from, bounds] = /^(.*\S)\s+=\s*(.*)$/s.exec(text) ?? [];
+    if (from === undefined) return { fault: "has no equal sign between blanks; write PATTERN = 10 100 inf" };
+    const fault = patternFault(from);
+    if (fault !== undefined) return { fault };
+    const words = (bounds ?? "").split(/[\s,]+/).filter((word) => word !== "");
+    if (words.length > BINS_MAX) return { fault: `has more than ${BINS_MAX} bins; remove some` };
+    const bins = words.map(parseBound);
+    if (bins.some(Number.isNaN)) return { fault: "has a bound that is no number; write numbers, or inf" };
+    if (bins.some((bin, index) => index > 0 && bin <= bins[index - 1]!)) {
+      return { fault: "has bounds that do not ascend; sort them" };
+    }
+    return { value: { pattern: from, bins } };
+  },
+  print: ({ pattern: from, bins }) =>
+    `${from} = ${bins.map((bin) => (Number.isFinite(bin) ? String(bin) : "inf")).join(" ")}`.trimEnd(),
+};

@@ -1,5 +1,5 @@
 /** Kinds of configuration values that are no addresses: how each is read from INI text and written back. */
-import { AGGREGATES, type Aggregate, parseAggregate } from "./metric.ts";
+import { AGGREGATE_FORMS, type Aggregate, parseAggregate } from "./metric.ts";
 
 /**
  * A value, or what is wrong with its text and how to mend it: `is no size; write bytes, or 64k, 16m, 2g`.
@@ -21,6 +21,8 @@ export interface ValueType<Value> {
 export const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 const TEXT_LENGTH_MAX = 1024;
+/** A year. */
+const FOREVER_MS_MAX = 8_760 * 3_600_000;
 const DURATION_UNITS = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 } as const;
 const SIZE_UNITS = { g: 2 ** 30, m: 2 ** 20, k: 2 ** 10 } as const;
 
@@ -233,15 +235,71 @@ export const path: ValueType<string> = {
   shape: "path, or empty for none",
 };
 
-const AGGREGATE_NAMES = [...AGGREGATES.filter((kind) => kind !== "percentile"), "percentile-N"];
-
 /** The name of an aggregate, as parseAggregate takes it. */
 export const aggregate: ValueType<Aggregate> = {
-  shape: AGGREGATE_NAMES.join("|"),
+  shape: AGGREGATE_FORMS.join("|"),
   parse(text) {
     const value = parseAggregate(text);
     if (value !== undefined) return { value };
-    return { fault: `is no aggregate; choose from ${AGGREGATE_NAMES.join(", ")}` };
+    return { fault: `is no aggregate; choose from ${AGGREGATE_FORMS.join(", ")}` };
   },
   print: (value) => value.name,
+};
+
+/** A duration that may have no end: `forever` is Infinity. */
+export const durationOrForever: ValueType<number> = {
+  shape: "duration, 0 for never, or forever",
+  parse(text) {
+    if (text === "forever") return { value: Number.POSITIVE_INFINITY };
+    const ms = parseDuration(text);
+    if (ms === undefined) return { fault: "is no duration; write 0, 5m, 24h or forever" };
+    return ms <= FOREVER_MS_MAX ? { value: ms } : { fault: "is longer than 8760h; write forever" };
+  },
+  print: (value) => (Number.isFinite(value) ? printDuration(value) : "forever"),
+};
+
+/** Permissions of a file, in octal; empty to leave them to the system. */
+export const fileMode: ValueType<number | undefined> = {
+  shape: "three or four octal digits, or empty",
+  parse(text) {
+    if (text === "") return { value: undefined };
+    if (/^0?[0-7]{3}$/.test(text)) return { value: Number.parseInt(text, 8) };
+    return { fault: "is no file mode; write octal digits such as 0660" };
+  },
+  print: (value) => (value === undefined ? "" : value.toString(8).padStart(4, "0")),
+};
+
+/** A percentile of etsy's timers: 90 is that of the lower 90 percent, -10 that of the top 10. */
+export const percentThreshold: ValueType<number> = {
+  shape: "percent; negative for the top ones",
+  parse(text) {
+    // Six decimals are what prints without an exponent.
+    const value = /^-?\d{1,3}(?:\.\d{1,6})?$/.test(text) ? Number(text) : Number.NaN;
+    if (value !== 0 && Math.abs(value) <= 100) return { value };
+    return { fault: "is no percentile; choose within -100..100, but not 0" };
+  },
+  print: String,
+};
+
+/** What one aggregate is called, or put behind. */
+export interface AggregateText {
+  readonly aggregate: string;
+  readonly text: string;
+}
+
+/** `AGGREGATE=TEXT`; the text may be empty. */
+export const aggregateText: ValueType<AggregateText> = {
+  shape: "AGGREGATE=TEXT",
+  parse(written) {
+    const [, name = "", value] = /^([^=]*)=(.*)$/s.exec(written) ?? [];
+    if (value === undefined) return { fault: "has no equal sign; write AGGREGATE=TEXT" };
+    const found = parseAggregate(name);
+    if (found === undefined)
+      return { fault: `names no aggregate; choose from ${AGGREGATE_FORMS.join(", ")}` };
+    if (/[\s;,]/.test(value) || UNPRINTABLE.test(value)) {
+      return { fault: "has a blank, comma or semicolon in its text; remove it" };
+    }
+    return { value: { aggregate: found.name, text: value } };
+  },
+  print: ({ aggregate: name, text: value }) => `${name}=${value}`,
 };

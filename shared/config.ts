@@ -3,10 +3,10 @@ import { listenAddress } from "./config-addresses.ts";
 import { crossCheck } from "./config-checks.ts";
 import { readText } from "./config-file.ts";
 import { scanIni } from "./config-ini.ts";
+import { NAMED, type NamedConfig, type NamedKind, namedSection, type PLACEHOLDERS } from "./config-named.ts";
 import { type NamingValues, OPTIONS, optionsOf, type SectionName } from "./config-options.ts";
 import { type Environment, isProxyIni, listenUrl, type ProxyScan, scanProxyIni } from "./config-proxy.ts";
 import { ConfigReader } from "./config-reader.ts";
-import { ROUTE, type ROUTE_PLACEHOLDER, routeNameOf } from "./config-relay.ts";
 import { throwFaults } from "./config-report.ts";
 import {
   defaultOf,
@@ -17,18 +17,33 @@ import {
   type SectionValues,
 } from "./config-rows.ts";
 import { METRIC_TYPES, type MetricType } from "./metric.ts";
+import { applyPreset } from "./naming-preset.ts";
 
 type Table = typeof OPTIONS;
 /** Values of [log]. */
 export type LogConfig = SectionValues<Table["log"]>;
 /** Values of [route.NAME], with what it inherits from [relay]. */
-export type RouteConfig = { readonly name: string } & SectionValues<typeof ROUTE>;
+export type RouteConfig = NamedConfig<"route">;
 /** Values of [relay], and of the sections [route.NAME] in the order of the file. */
 export type RelayConfig = SectionValues<Table["relay"]> & { readonly routes: readonly RouteConfig[] };
-/** Values of [aggregator]. */
-export type AggregatorConfig = SectionValues<Table["aggregator"]>;
-/** Values of [carbon]. */
-export type CarbonConfig = SectionValues<Table["carbon"]>;
+/** Values of [listener.NAME], with what it inherits from [aggregator]. */
+export type ListenerConfig = NamedConfig<"listener">;
+/** Values of [aggregator], and of the sections [listener.NAME] in the order of the file. */
+export type AggregatorConfig = SectionValues<Table["aggregator"]> & {
+  readonly listeners: readonly ListenerConfig[];
+};
+/** Values of [idle]. */
+export type IdleConfig = SectionValues<Table["idle"]>;
+/** Values of [carbon.NAME], with what it inherits from [carbon]. */
+export type NamedCarbonConfig = NamedConfig<"carbon">;
+/** Values of [carbon], and of the sections [carbon.NAME]. */
+export type CarbonConfig = SectionValues<Table["carbon"]> & {
+  readonly others: readonly NamedCarbonConfig[];
+};
+/** Values of [file]. */
+export type FileConfig = SectionValues<Table["file"]>;
+/** Values of [repeater]. */
+export type RepeaterConfig = SectionValues<Table["repeater"]>;
 /** Values of [console]. */
 export type ConsoleConfig = SectionValues<Table["console"]>;
 /** Values of [aggregation]. */
@@ -46,11 +61,14 @@ export interface SuiteConfig {
   readonly log: LogConfig;
   readonly relay: RelayConfig;
   readonly aggregator: AggregatorConfig;
-  readonly carbon: CarbonConfig;
-  readonly console: ConsoleConfig;
+  readonly idle: IdleConfig;
   readonly aggregation: AggregationConfig;
   /** With what the types inherit from [naming.default]. */
   readonly naming: Readonly<Record<MetricType, NamingValues>>;
+  readonly carbon: CarbonConfig;
+  readonly file: FileConfig;
+  readonly repeater: RepeaterConfig;
+  readonly console: ConsoleConfig;
   readonly cluster: ClusterConfig;
 }
 
@@ -108,14 +126,17 @@ export function parseConfig(
   }
   // Nobody has this section's values but those who inherit them; read alone, its faults always show.
   reader.section("naming.default");
-  const routes = [...sections.keys()].flatMap((section) => routeNameOf(section) ?? []);
-  const config: SuiteConfig = {
+  const named = <Kind extends NamedKind>(kind: Kind): NamedConfig<Kind>[] =>
+    [...sections.keys()].flatMap((section) => {
+      const one = namedSection(section);
+      return one?.kind === kind ? [reader.named(kind, one.name)] : [];
+    });
+  const written: SuiteConfig = {
     fileKind: proxy === undefined ? "suite" : "proxy",
     log: reader.section("log"),
-    relay: { ...reader.section("relay"), routes: routes.map((name) => ({ name, ...reader.route(name) })) },
-    aggregator: reader.section("aggregator"),
-    carbon: reader.section("carbon"),
-    console: reader.section("console"),
+    relay: { ...reader.section("relay"), routes: named("route") },
+    aggregator: { ...reader.section("aggregator"), listeners: named("listener") },
+    idle: reader.section("idle"),
     aggregation: reader.section("aggregation"),
     naming: {
       counter: reader.section("naming.counter"),
@@ -123,8 +144,13 @@ export function parseConfig(
       timer: reader.section("naming.timer"),
       set: reader.section("naming.set"),
     },
+    carbon: { ...reader.section("carbon"), others: named("carbon") },
+    file: reader.section("file"),
+    repeater: reader.section("repeater"),
+    console: reader.section("console"),
     cluster: reader.section("cluster"),
   };
+  const config = { ...written, ...applyPreset(written, (path) => reader.isSet(path)) };
   crossCheck(config, reader, sections);
   throwFaults(reader.faults, fileName);
   if (proxy !== undefined) {
@@ -148,33 +174,45 @@ function valuesOf({ values, listen }: Override, proxy: ProxyScan | undefined): r
  * printed as [naming.default].
  */
 export function printConfig(config: SuiteConfig): string {
-  const { naming, relay, fileKind: _, ...sections } = config;
+  const { naming, fileKind: _, ...sections } = config;
   const [first, ...others] = METRIC_TYPES.map((type) => naming[type]);
   const isCommon = (property: keyof NamingValues): boolean =>
-    others.every((one) => one[property] === first![property]);
+    others.every((one) => JSON.stringify(one[property]) === JSON.stringify(first![property]));
   const pick = (values: NamingValues, wanted: boolean): object =>
     Object.fromEntries(
       Object.entries(values).filter(([name]) => isCommon(name as keyof NamingValues) === wanted),
     );
-  const values = new Map<string, object>(Object.entries({ ...sections, relay }));
+  const values = new Map<string, object>(Object.entries(sections));
   values.set("naming.default", pick(first!, true));
   for (const type of METRIC_TYPES) values.set(`naming.${type}`, pick(naming[type], false));
   const blocks = (Object.keys(OPTIONS) as SectionName[]).flatMap((name) => [
     printSection(name, OPTIONS[name], values.get(name)!),
-    ...(name === "relay" ? relay.routes.map((route) => printRoute(route, relay)) : []),
+    ...printNamedOf(name, config),
   ]);
   return blocks.filter((block) => block !== "").join("\n");
 }
 
-/** What a route has in common with [relay] it inherits, also when it is read again. */
-function printRoute({ name, ...values }: RouteConfig, relay: RelayConfig): string {
-  const ofRelay = new Map<string, unknown>(Object.entries(relay));
-  const inherited = Object.values<Option>(ROUTE).filter((option) => parentOf(option) !== undefined);
+/** The named sections that are shown behind a section. */
+function printNamedOf(section: SectionName, { relay, aggregator, carbon }: SuiteConfig): string[] {
+  if (section === "relay") return relay.routes.map((one) => printNamed("route", one, relay));
+  if (section === "aggregator")
+    return aggregator.listeners.map((one) => printNamed("listener", one, aggregator));
+  return section === "carbon" ? carbon.others.map((one) => printNamed("carbon", one, carbon)) : [];
+}
+
+/** What a named section has in common with its parent it inherits, also when it is read again. */
+function printNamed<Kind extends NamedKind>(
+  kind: Kind,
+  { name, ...values }: NamedConfig<Kind>,
+  parent: object,
+): string {
+  const ofParent = new Map<string, unknown>(Object.entries(parent));
+  const inherited = Object.values<Option>(NAMED[kind]).filter((option) => parentOf(option) !== undefined);
   const isInherited = (property: string, value: unknown): boolean =>
     inherited.some((option) => option.property === property) &&
-    JSON.stringify(ofRelay.get(property)) === JSON.stringify(value);
+    JSON.stringify(ofParent.get(property)) === JSON.stringify(value);
   const own = Object.entries(values).filter(([property, value]) => !isInherited(property, value));
-  return printSection(`route.${name}`, ROUTE, Object.fromEntries(own));
+  return printSection(`${kind}.${name}`, NAMED[kind], Object.fromEntries(own));
 }
 
 /** values: by property. Those that are absent are left out, and with all of them the section. */
@@ -194,7 +232,8 @@ function printOption(key: string, option: Option, value: unknown): string[] {
   return rule.isInline ? [printLine(key, items.join(" "))] : items.map((item) => printLine(`${key}[]`, item));
 }
 
-function printLine(key: string, value: string): string {
+/** Writes a setting as it stands in a file: `key = value`, quoted where that is needed. */
+export function printLine(key: string, value: string): string {
   // JSON's quoting is that of INI; whatever could mean something unquoted gets it.
   const written = /^(?:[A-Za-z0-9_.:/@%+*,[\]-]+(?: [A-Za-z0-9_.:-]+)*)?$/.test(value)
     ? value
@@ -204,9 +243,9 @@ function printLine(key: string, value: string): string {
 
 /**
  * Describes the keys of a section for --help, two lines each: key and default, then what it is for.
- * section: also ROUTE_PLACEHOLDER.
+ * section: also one of PLACEHOLDERS.
  */
-export function describeOptions(section: SectionName | typeof ROUTE_PLACEHOLDER): string[] {
+export function describeOptions(section: SectionName | (typeof PLACEHOLDERS)[number]): string[] {
   const lines = [...optionsOf(section)!].flatMap(([key, option]) => {
     const written = listRule(option) === undefined ? key : `${key}[]`;
     const parent = parentOf(option);

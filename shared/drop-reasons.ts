@@ -16,6 +16,13 @@ export const DROP_REASONS = [
   "bad_tags",
   "member_too_long",
   "cut_off",
+  "repeated_section",
+  "bad_timestamp",
+  "too_late",
+  "bad_event",
+  "bad_check",
+  "event_limit",
+  "line_too_long",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
@@ -38,4 +45,11 @@ export const DROP_REASON_HELP: Readonly<Record<Exclude<DropReason, "none">, stri
   bad_tags: "A semicolon without tags.",
   member_too_long: "A set member is longer than allowed.",
   cut_off: "The end of a datagram that is longer than 64 KiB.",
+  repeated_section: "Sampling rate or tags given twice.",
+  bad_timestamp: "A timestamp that is not a positive whole number.",
+  too_late: "A timestamp of an interval that is not waited for any more.",
+  bad_event: "An event that cannot be read.",
+  bad_check: "A service check that cannot be read.",
+  event_limit: "An event or service check beyond what is taken at a time.",
+  line_too_long: "A line of a stream that is longer than allowed.",
 };

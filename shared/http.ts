@@ -1,10 +1,15 @@
 /** The management server: a few exact paths over node:http, bounded in size, time and connections. */
-import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { OperatorError } from "./errors.ts";
 
-/** Content type of the Prometheus text exposition. */
-export const TYPE_METRICS = "text/plain; version=0.0.4; charset=utf-8";
 export const TYPE_JSON = "application/json; charset=utf-8";
 export const TYPE_TEXT = "text/plain; charset=utf-8";
 
@@ -29,6 +34,8 @@ export interface HttpRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
+  /** Address literal of who asks. */
+  readonly client: string;
   /** Present only where the route has readsBody; at most HTTP_BODY_BYTES_MAX. */
   readonly body?: Buffer;
 }
@@ -38,6 +45,8 @@ export interface HttpResponse {
   /** Value of Content-Type, such as TYPE_JSON. */
   readonly type: string;
   readonly body: string | Buffer;
+  /** Further headers, such as WWW-Authenticate. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** One path and method. HEAD is answered wherever GET is. */
@@ -48,6 +57,26 @@ export interface HttpRoute {
   readonly readsBody?: boolean;
   /** What it throws is logged and answered by 500 without the text. */
   handler(request: HttpRequest): HttpResponse | Promise<HttpResponse>;
+}
+
+/** One path that becomes another protocol, such as a WebSocket. */
+export interface HttpUpgrade {
+  /** Compared as a whole, with its leading slash. */
+  readonly path: string;
+  /** Takes the connection over and returns nothing, or returns the answer that refuses. */
+  handler(
+    incoming: IncomingMessage,
+    request: HttpRequest,
+    socket: Duplex,
+    head: Buffer,
+  ): HttpResponse | undefined;
+}
+
+/** What a server may have beyond its routes. */
+export interface HttpOptions {
+  readonly upgrades?: readonly HttpUpgrade[];
+  /** Whether faults are answered as {"error": TEXT} rather than as plain text. */
+  readonly hasJsonErrors?: boolean;
 }
 
 /** The part of the log that the server needs. */
@@ -92,7 +121,9 @@ export async function startHttp(
   listen: { readonly host: string; readonly port: number },
   routes: readonly HttpRoute[],
   log: HttpLog,
+  options: HttpOptions = {},
 ): Promise<HttpServer> {
+  const fault = options.hasJsonErrors === true ? jsonFault : textResponse;
   const server = createServer(
     {
       headersTimeout: HEADERS_TIMEOUT_MS,
@@ -100,8 +131,19 @@ export async function startHttp(
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
     },
-    (incoming, outgoing) => void answer(incoming, outgoing, routes, log),
+    (incoming, outgoing) => void answer(incoming, outgoing, routes, log, fault),
   );
+  const upgraded = new Set<Duplex>();
+  const { upgrades = [] } = options;
+  if (upgrades.length > 0) {
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+      // A client that vanishes is no event.
+      socket.on("error", () => socket.destroy());
+      upgraded.add(socket.once("close", () => upgraded.delete(socket)));
+      const refusal = upgrade(incoming, socket, head, upgrades, log, fault);
+      if (refusal !== undefined) refuseUpgrade(socket, refusal);
+    });
+  }
   server.maxConnections = CONNECTIONS_MAX;
   // A client that asks and never reads would hold its place for ever.
   server.setTimeout(SOCKET_TIMEOUT_MS);
@@ -116,7 +158,10 @@ export async function startHttp(
     port: bound.port,
     close: () =>
       new Promise((resolve) => {
-        const grace = setTimeout(() => server.closeAllConnections(), CLOSE_GRACE_MS);
+        const grace = setTimeout(() => {
+          server.closeAllConnections();
+          for (const socket of upgraded) socket.destroy();
+        }, CLOSE_GRACE_MS);
         server.close(() => {
           clearTimeout(grace);
           resolve();
@@ -141,25 +186,26 @@ function listenFault(error: NodeJS.ErrnoException, listen: { host: string; port:
   return new OperatorError(`cannot listen on management address ${address} (${error.code}): ${remedy}`);
 }
 
+/** Writes a fault for people or for programs. */
+type FaultWriter = (status: number, message: string) => HttpResponse;
+
+/** A fault as programs read it. */
+function jsonFault(status: number, message: string): HttpResponse {
+  return jsonResponse(status, { error: message });
+}
+
 async function answer(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   routes: readonly HttpRoute[],
   log: HttpLog,
+  fault: FaultWriter,
 ): Promise<void> {
   let response: HttpResponse;
   try {
     response = await dispatch(incoming, outgoing, routes);
   } catch (error) {
-    if (error instanceof RequestFault) {
-      response = textResponse(error.status, error.message);
-    } else {
-      log.error("management.handler", {
-        path: incoming.url,
-        error: error instanceof Error ? error.stack : error,
-      });
-      response = textResponse(500, "internal error, see the log");
-    }
+    response = responseTo(error, incoming, log, fault);
   }
   // The rest of a body that nobody reads is not waited for.
   if (!incoming.complete) outgoing.setHeader("Connection", "close");
@@ -167,9 +213,62 @@ async function answer(
   outgoing.setHeader("X-Content-Type-Options", "nosniff");
   outgoing.setHeader("Content-Type", response.type);
   outgoing.setHeader("Content-Length", Buffer.byteLength(response.body));
+  for (const [name, value] of Object.entries(response.headers ?? {})) outgoing.setHeader(name, value);
   outgoing.writeHead(response.status);
   // Node leaves the body of an answer to HEAD out by itself.
   outgoing.end(response.body);
+}
+
+/** The answer to what a handler has thrown. */
+function responseTo(
+  error: unknown,
+  incoming: IncomingMessage,
+  log: HttpLog,
+  fault: FaultWriter,
+): HttpResponse {
+  if (error instanceof RequestFault) return fault(error.status, error.message);
+  log.error("management.handler", {
+    path: splitPath(incoming.url ?? ""),
+    error: error instanceof Error ? error.stack : error,
+  });
+  return fault(500, "internal error, see the log");
+}
+
+/** Finds who takes an upgrade. Returns the answer that refuses it, or undefined where it was taken. */
+function upgrade(
+  incoming: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  upgrades: readonly HttpUpgrade[],
+  log: HttpLog,
+  fault: FaultWriter,
+): HttpResponse | undefined {
+  try {
+    const request = requestOf(incoming);
+    const taker = upgrades.find(({ path }) => path === request.path);
+    return taker === undefined ? fault(404, "no such page") : taker.handler(incoming, request, socket, head);
+  } catch (error) {
+    return responseTo(error, incoming, log, fault);
+  }
+}
+
+/** Answers an upgrade by hand: what comes with it has no ServerResponse. */
+function refuseUpgrade(socket: Duplex, { status, type, body, headers = {} }: HttpResponse): void {
+  const fields = {
+    "Content-Type": type,
+    "Content-Length": String(Buffer.byteLength(body)),
+    Connection: "close",
+    ...headers,
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\n${lines.join("")}\r\n`);
+  socket.end(body, () => socket.destroy());
+}
+
+/** Throws RequestFault where the target is none. */
+function requestOf(incoming: IncomingMessage): HttpRequest {
+  const { method = "GET", headers, socket } = incoming;
+  return { method, ...splitTarget(incoming.url ?? ""), headers, client: socket.remoteAddress ?? "" };
 }
 
 async function dispatch(
@@ -177,8 +276,8 @@ async function dispatch(
   outgoing: ServerResponse,
   routes: readonly HttpRoute[],
 ): Promise<HttpResponse> {
-  const method = incoming.method ?? "GET";
-  const { path, query } = splitTarget(incoming.url ?? "");
+  const request = requestOf(incoming);
+  const { method, path } = request;
   const samePath = routes.filter((route) => route.path === path);
   if (samePath.length === 0) throw new RequestFault(404, "no such page");
   const wanted = method === "HEAD" ? "GET" : method;
@@ -188,7 +287,6 @@ async function dispatch(
     outgoing.setHeader("Allow", allowed.join(", "));
     throw new RequestFault(405, `method ${method} is not allowed here`);
   }
-  const request = { method, path, query, headers: incoming.headers };
   if (route.readsBody !== true) return route.handler(request);
   return route.handler({ ...request, body: await readBody(incoming) });
 }
@@ -196,16 +294,21 @@ async function dispatch(
 /** Splits a request target in origin form; absolute forms are for proxies, which this is not. */
 function splitTarget(target: string): { path: string; query: URLSearchParams } {
   if (!target.startsWith("/")) throw new RequestFault(400, "bad request target");
-  const mark = target.indexOf("?");
-  const rawPath = mark < 0 ? target : target.slice(0, mark);
+  const rawPath = splitPath(target);
   try {
     return {
       path: decodeURIComponent(rawPath),
-      query: new URLSearchParams(mark < 0 ? "" : target.slice(mark)),
+      query: new URLSearchParams(target.slice(rawPath.length)),
     };
   } catch {
     throw new RequestFault(400, "bad percent-encoding in the path");
   }
+}
+
+/** The path as it was sent: a log shows no query, which may hold what is nobody else's business. */
+function splitPath(target: string): string {
+  const mark = target.indexOf("?");
+  return mark < 0 ? target : target.slice(0, mark);
 }
 
 async function readBody(incoming: IncomingMessage): Promise<Buffer> {
@@ -229,37 +332,4 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer> {
 
 function bodyTooLarge(): RequestFault {
   return new RequestFault(413, `the body exceeds ${HTTP_BODY_BYTES_MAX} bytes`);
-}
-
-/** What the standard routes ask of a daemon. */
-export interface Health {
-  /** Whether work can be taken now; detail is shown to the operator as JSON. */
-  isReady(): { readonly ready: boolean; readonly detail: object };
-  /** The Prometheus text exposition; may be computed by other threads meanwhile. */
-  metrics(): string | Promise<string>;
-}
-
-/**
- * The routes that every daemon has: /healthz and /healthcheck (the process answers), /readyz (200 or 503
- * with detail), /metrics.
- */
-export function standardRoutes(health: Health): HttpRoute[] {
-  const alive = (): HttpResponse => textResponse(200, "ok");
-  return [
-    { method: "GET", path: "/healthz", handler: alive },
-    { method: "GET", path: "/healthcheck", handler: alive },
-    {
-      method: "GET",
-      path: "/readyz",
-      handler: () => {
-        const { ready, detail } = health.isReady();
-        return jsonResponse(ready ? 200 : 503, { ready, ...detail });
-      },
-    },
-    {
-      method: "GET",
-      path: "/metrics",
-      handler: async () => ({ status: 200, type: TYPE_METRICS, body: await health.metrics() }),
-    },
-  ];
 }

@@ -74,7 +74,9 @@ export function matchInherited(
 }
 
 function isServedBy(wanted: ListenAddress, address: ListenAddress): boolean {
-  if (wanted.kind !== address.kind) return false;
+  // The system knows nothing of TLS.
+  const kind = wanted.kind === "tls" ? "tcp" : wanted.kind;
+  if (kind !== address.kind) return false;
   if ("path" in wanted) return "path" in address && wanted.path === address.path;
   if ("path" in address || wanted.port !== address.port) return false;
   if (wanted.host === EVERY_HOST) return WILDCARDS.includes(address.host);

@@ -40,12 +40,16 @@ export class MmsgSender implements BatchSender {
   readonly #memory: WebAssembly.Memory;
   readonly #base: number;
   #view: DataView;
+  /** Flags of a call while all is well. */
+  readonly #easyFlags: number;
   /** No waiting for a peer that does not read, once it has held the thread up. */
-  #flags = 0;
+  #flags: number;
   #nextConnectMs = 0;
 
-  /** base: system address of the memory's first byte. */
-  constructor(calls: SendCalls, memory: WebAssembly.Memory, base: number) {
+  /** base: system address of the memory's first byte. mayWait: see SenderOptions. */
+  constructor(calls: SendCalls, memory: WebAssembly.Memory, base: number, mayWait = true) {
+    this.#easyFlags = mayWait ? 0 : MSG_DONTWAIT;
+    this.#flags = this.#easyFlags;
     this.#calls = calls;
     this.#memory = memory;
     this.#base = base;
@@ -61,7 +65,7 @@ export class MmsgSender implements BatchSender {
       const sent = this.#calls.send(this.#base + from, count - done, this.#flags);
       if (sent > 0) {
         this.#countSent(from, sent);
-        this.#flags = 0;
+        this.#flags = this.#easyFlags;
         done += sent;
         isRetry = false;
         continue;

@@ -4,11 +4,14 @@
  */
 import { assert } from "./errors.ts";
 import { HEADER_BYTES, HEADER_PAYLOAD_BYTES, SLOT_BYTES, SLOT_COUNT } from "./kernel/layout.ts";
+import { hashHost } from "./sender-hash.ts";
 import { type BatchHandler, CONTROL_RUN, DRAIN_MS_MAX, type ReceiveBatch, TICK_MS } from "./udp.ts";
 
 /** Payloads kept between two runs, and their bytes. */
 const WAITING_MAX = 10_000;
 const WAITING_BYTES_MAX = 16 << 20;
+/** Senders whose numbers are remembered. */
+const HASHES_MAX = 4096;
 
 /** The socket behind a filler. */
 export interface SlotSource {
@@ -60,6 +63,7 @@ export class SlotFiller {
   #lost = 0;
   #isWatching = false;
   readonly #senders = new Array<string>(SLOT_COUNT).fill("");
+  readonly #hashes = new Map<string, number>();
   readonly #flushLater = (): void => {
     this.#isFlushDue = false;
     if (this.#filled > 0) this.#handOver();
@@ -88,6 +92,19 @@ export class SlotFiller {
   /** See BatchReceiver. */
   senderOf(slot: number): string {
     return this.#senders[slot] ?? "";
+  }
+
+  /** See BatchReceiver. */
+  senderHashOf(slot: number): number {
+    const sender = this.#senders[slot] ?? "";
+    if (sender === "") return 0;
+    let hash = this.#hashes.get(sender);
+    if (hash === undefined) {
+      if (this.#hashes.size >= HASHES_MAX) this.#hashes.clear();
+      hash = hashHost(sender);
+      this.#hashes.set(sender, hash);
+    }
+    return hash;
   }
 
   /**

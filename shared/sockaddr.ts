@@ -1,5 +1,5 @@
 /** Addresses as text, and struct sockaddr of Linux for the families that batch sockets use. */
-import { isIPv6, SocketAddress } from "node:net";
+import { isIPv4, isIPv6, SocketAddress } from "node:net";
 import { OperatorError } from "./errors.ts";
 import type { ListenAddress } from "./udp.ts";
 
@@ -37,6 +37,32 @@ export function decodeHost(sockaddr: Buffer): string {
   const family = sockaddr.readUInt16LE(0);
   if (family === AF_INET) return hostOfBytes(sockaddr.subarray(4, 8));
   return family === AF_INET6 ? hostOfBytes(sockaddr.subarray(8, 24)) : "";
+}
+
+/**
+ * Finds the host in a struct sockaddr at `at`: the bounds of its 4 bytes (IPv4, also one mapped into IPv6) or
+ * 16; an empty span for other families.
+ */
+export function hostBytesAt(sockaddr: Buffer, at: number): { start: number; end: number } {
+  const family = sockaddr.readUInt16LE(at);
+  if (family === AF_INET) return { start: at + 4, end: at + 8 };
+  if (family !== AF_INET6) return { start: at, end: at };
+  const start = at + 8;
+  return { start: isMapped(sockaddr, start) ? start + 12 : start, end: start + 16 };
+}
+
+/** Whether 16 bytes are ::ffff:a.b.c.d. */
+function isMapped(bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 10; i++) if (bytes[at + i] !== 0) return false;
+  return bytes[at + 10] === 0xff && bytes[at + 11] === 0xff;
+}
+
+/** Bytes of an address literal, as hostBytesAt finds them; none where it is no address. */
+export function hostBytes(host: string): Uint8Array {
+  if (isIPv4(host)) return Uint8Array.from(host.split("."), Number);
+  if (!isIPv6(host)) return new Uint8Array(0);
+  const bytes = Uint8Array.from(ipv6Bytes(host));
+  return isMapped(bytes, 0) ? bytes.subarray(12) : bytes;
 }
 
 function ipv6Bytes(host: string): number[] {

@@ -1,97 +1,56 @@
 /**
- * Receives streams of lines over TCP and unix stream sockets into the same batches that datagrams fill, in
- * the event loop of its thread. A slot holds whole lines of one connection. Between two runs connections are
- * not read, so their clients have to wait.
+ * Receives streams of lines over TCP, TLS and unix stream sockets into the same batches that datagrams fill,
+ * in the event loop of its thread. A slot holds whole lines of one connection. Between two runs connections
+ * are not read, so their clients have to wait.
  */
-import { once } from "node:events";
-import { lstatSync, rmSync } from "node:fs";
-import {
-  type AddressInfo,
-  connect,
-  createServer,
-  type ListenOptions,
-  type Server,
-  type Socket,
-} from "node:net";
-import { bindFault } from "./bind-fault.ts";
-import { LineFramer } from "./line-framer.ts";
+import { rmSync } from "node:fs";
+import type { AddressInfo, Server, Socket } from "node:net";
+import { LengthFramer } from "./length-framer.ts";
+import { LineFramer, type LineTaker } from "./line-framer.ts";
 import { SlotFiller, type SlotSource } from "./slot-filler.ts";
-import { canonicalHost, encodeAddress } from "./sockaddr.ts";
+import { canonicalHost } from "./sockaddr.ts";
+import { listenForStreams, type StreamAddress } from "./stream-server.ts";
 import {
   type BatchHandler,
   type BatchReceiver,
-  type ListenAddress,
   type ReceiveBatch,
+  type ReceiverOptions,
   STREAM_LIMITS,
   type StreamLimits,
   type StreamTally,
 } from "./udp.ts";
 
-/** Where streams come in. */
-export type StreamAddress = Extract<ListenAddress, { readonly kind: "tcp" | "unix" }>;
+/** What a receiver of streams reads of a receiver's options. */
+export type StreamOptions = Pick<ReceiverOptions, "stream" | "inheritedFd" | "socketMode" | "tls">;
 
-export interface StreamOptions {
-  /** STREAM_LIMITS by default. */
-  readonly stream?: StreamLimits;
-  /** A bound socket of the process, to be used in the place of a new one. */
-  readonly inheritedFd?: number;
-}
-
-/** Connections that the system keeps until they are accepted; it has a bound of its own, often 4096. */
-const BACKLOG = 4096;
 /** Idle connections are looked for so many times in their timeout. */
 const IDLE_LOOKS = 10;
 
 /**
  * Opens a receiver of streams. It accepts connections at once, and reads them while it runs.
- * Throws OperatorError naming the address when it cannot be bound.
+ * Throws OperatorError naming the address when it cannot be bound, or the file that TLS cannot use.
  */
 export async function openStreamReceiver(
   address: StreamAddress,
-  { stream = STREAM_LIMITS, inheritedFd }: StreamOptions,
+  options: StreamOptions,
 ): Promise<BatchReceiver> {
-  const server = createServer({ pauseOnConnect: true });
-  const receiver = new StreamReceiver(address, server, stream, inheritedFd !== undefined);
-  try {
-    if (inheritedFd === undefined && "path" in address) await removeStaleSocket(address);
-    server.listen(inheritedFd === undefined ? listenOptions(address) : { fd: inheritedFd, backlog: BACKLOG });
-    await once(server, "listening");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    throw bindFault(address, code);
-  }
-  receiver.start();
-  return receiver;
-}
-
-function listenOptions(address: StreamAddress): ListenOptions {
-  if (address.kind === "tcp") return { host: address.host, port: address.port, backlog: BACKLOG };
-  // Throws for a path that the system would cut short.
-  encodeAddress(address);
-  return { path: address.path, backlog: BACKLOG };
-}
-
-/** Removes a socket file that nobody listens on any more; any other file is left, so that listen refuses. */
-async function removeStaleSocket({ path }: Extract<StreamAddress, { kind: "unix" }>): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const socket = connect(path);
-  try {
-    await once(socket, "connect");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ECONNREFUSED") rmSync(path, { force: true });
-  } finally {
-    socket.destroy();
-  }
+  const server = await listenForStreams(address, options);
+  const limits = options.stream ?? STREAM_LIMITS;
+  return new StreamReceiver(address, server, limits, options.inheritedFd !== undefined);
 }
 
 interface Connection {
   readonly socket: Socket;
-  readonly framer: LineFramer;
+  readonly framer: LineFramer | LengthFramer;
   /** Whether bytes came since it was last looked at. */
   isActive: boolean;
   /** When bytes were last known to have come, by performance.now(). */
   activeMs: number;
+}
+
+/** Tells the connections of one listener apart. */
+function clientOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
 }
 
 class StreamReceiver implements BatchReceiver, SlotSource {
@@ -104,16 +63,19 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     accepted: 0,
     refused: 0,
     idleClosed: 0,
+    handshakesFailed: 0,
     linesTooLong: 0,
     bytesTooLong: 0,
     linesCut: 0,
   };
-  #address: StreamAddress;
+  readonly address: StreamAddress;
   readonly #server: Server;
   readonly #limits: StreamLimits;
   readonly #isInherited: boolean;
   readonly #filler = new SlotFiller(this);
   readonly #connections = new Set<Connection>();
+  /** TLS: connections that nobody can be heard on yet, by the address of the client. */
+  readonly #handshakes = new Map<string, Socket>();
   #nextLookMs = 0;
   /** Whether no more connections are accepted. */
   #isStopping = false;
@@ -121,38 +83,47 @@ class StreamReceiver implements BatchReceiver, SlotSource {
   #hasStopped = false;
   #isOpen = true;
 
+  /** server: listens on the address. */
   constructor(address: StreamAddress, server: Server, limits: StreamLimits, isInherited: boolean) {
-    this.#address = address;
+    this.address =
+      address.kind === "unix" ? address : { ...address, port: (server.address() as AddressInfo).port };
     this.#server = server;
     this.#limits = limits;
     this.#isInherited = isInherited;
     server.maxConnections = limits.connectionsMax;
-  }
-
-  get address(): StreamAddress {
-    return this.#address;
-  }
-
-  /** The server listens: takes its address and its connections. */
-  start(): void {
-    if (this.#address.kind === "tcp") {
-      this.#address = { ...this.#address, port: (this.#server.address() as AddressInfo).port };
-    }
     const refuse = () => {
       this.streamTally.refused += 1;
     };
-    this.#server.on("drop", refuse);
+    server.on("drop", refuse);
     // A connection that could not be accepted, as for want of file descriptors.
-    this.#server.on("error", refuse);
-    this.#server.on("connection", (socket) => this.#accept(socket));
+    server.on("error", refuse);
+    if (address.kind === "tls") this.#shakeHands();
+    else server.on("connection", (socket) => this.#accept(socket));
+  }
+
+  #shakeHands(): void {
+    this.#server.on("connection", (socket) => {
+      const client = clientOf(socket);
+      this.#handshakes.set(client, socket);
+      socket.on("close", () => {
+        if (this.#handshakes.get(client) === socket) this.#handshakes.delete(client);
+      });
+    });
+    this.#server.on("secureConnection", (socket) => {
+      this.#handshakes.delete(clientOf(socket));
+      this.#accept(socket);
+    });
+    this.#server.on("tlsClientError", (_, socket) => {
+      this.streamTally.handshakesFailed += 1;
+      socket.destroy();
+    });
   }
 
   #accept(socket: Socket): void {
     // A client that is gone already has no address any more.
     const sender = canonicalHost(socket.remoteAddress ?? "");
-    const take = (head: Uint8Array, chunk: Buffer, start: number, end: number) =>
-      this.#filler.put(head, chunk, start, end, sender);
-    const framer = new LineFramer(this.#limits.lineBytesMax, this.streamTally, take);
+    const take: LineTaker = (head, chunk, start, end) => this.#filler.put(head, chunk, start, end, sender);
+    const framer = this.#newFramer(take, socket);
     const connection: Connection = { socket, framer, isActive: true, activeMs: 0 };
     this.#connections.add(connection);
     this.streamTally.accepted += 1;
@@ -177,6 +148,12 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     if (this.#isStopping) socket.end();
   }
 
+  #newFramer(take: LineTaker, socket: Socket): LineFramer | LengthFramer {
+    const { framing, lineBytesMax } = this.#limits;
+    if (framing !== "length") return new LineFramer(lineBytesMax, this.streamTally, take);
+    return new LengthFramer(this.streamTally, take, () => socket.destroy());
+  }
+
   run(batch: ReceiveBatch, handler: BatchHandler, control: Int32Array): Promise<void> {
     return this.#filler.run(batch, handler, control);
   }
@@ -190,9 +167,10 @@ class StreamReceiver implements BatchReceiver, SlotSource {
   }
 
   tick(): void {
+    const { idleTimeoutMs } = this.#limits;
     const nowMs = performance.now();
-    if (nowMs < this.#nextLookMs) return;
-    this.#nextLookMs = nowMs + this.#limits.idleTimeoutMs / IDLE_LOOKS;
+    if (idleTimeoutMs === 0 || nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + idleTimeoutMs / IDLE_LOOKS;
     // The event loop reads after its timers: what waits in a socket is seen first, also after a long stall.
     setImmediate(() => this.#closeIdle(performance.now()));
   }
@@ -229,6 +207,8 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     if (this.#hasStopped) return;
     this.#hasStopped = true;
     this.#server.close();
+    // They have said nothing yet.
+    for (const socket of this.#handshakes.values()) socket.destroy();
   }
 
   finish(): void {
@@ -247,11 +227,15 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     return this.#filler.senderOf(slot);
   }
 
+  senderHashOf(slot: number): number {
+    return this.#filler.senderHashOf(slot);
+  }
+
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#stopAccepting();
     for (const { socket } of this.#connections) socket.destroy();
-    if ("path" in this.#address && !this.#isInherited) rmSync(this.#address.path, { force: true });
+    if ("path" in this.address && !this.#isInherited) rmSync(this.address.path, { force: true });
   }
 }

@@ -117,6 +117,10 @@ class DgramReceiver implements BatchReceiver, SlotSource {
     return canonicalHost(this.#filler.senderOf(slot));
   }
 
+  senderHashOf(slot: number): number {
+    return this.#filler.senderHashOf(slot);
+  }
+
   close(): void {
     if (!this.#isOpen) return;
     this.kernelDrops();

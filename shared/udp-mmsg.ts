@@ -3,7 +3,7 @@
  * that the system reads and writes lie in kernel (WebAssembly) memory, whose address does not change while
  * the memory is referenced; koffi's own buffers only serve calls that return at once.
  */
-import { lstatSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, rmSync } from "node:fs";
 import koffi from "koffi";
 import { bindFault } from "./bind-fault.ts";
 import { assert, OperatorError } from "./errors.ts";
@@ -176,6 +176,7 @@ function openBound(address: ListenAddress, options: ReceiverOptions): number {
     closeFd(fd);
     throw bindFault(address, errnoName(code));
   }
+  if ("path" in address && options.socketMode !== undefined) chmodSync(address.path, options.socketMode);
   return fd;
 }
 
@@ -235,9 +236,13 @@ class MmsgReceiver implements BatchReceiver {
 
   /** Returns the number of datagrams received, 0 where none came in time. */
   #receive(headers: number, flags: number): number {
-    if (this.#names !== undefined && this.#batch !== undefined) this.#names.attach(this.#batch);
+    const names = this.#names;
+    if (names !== undefined && this.#batch !== undefined) names.attach(this.#batch);
     const received = recvmmsg(this.#fd, headers, SLOT_COUNT, flags, 0) as number;
-    if (received >= 0) return received;
+    if (received >= 0) {
+      names?.noteReceived(received);
+      return received;
+    }
     const code = koffi.errno();
     assert(
       code === EAGAIN || code === EINTR || code === ECONNREFUSED,
@@ -259,6 +264,10 @@ class MmsgReceiver implements BatchReceiver {
 
   senderOf(slot: number): string {
     return this.#names?.nameOf(slot) ?? "";
+  }
+
+  senderHashOf(slot: number): number {
+    return this.#names?.hashOf(slot) ?? 0;
   }
 
   close(): void {
@@ -293,5 +302,5 @@ export function openSender(remote: RemoteAddress, options: SenderOptions): Batch
     ...(isPath && { reconnect: () => connect(fd, bytes, bytes.length) === 0 }),
     close: () => closeFd(fd),
   };
-  return new MmsgSender(calls, options.memory, Number(memoryAddress(options.memory)));
+  return new MmsgSender(calls, options.memory, Number(memoryAddress(options.memory)), options.mayWait);
 }

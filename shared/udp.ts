@@ -10,12 +10,13 @@ import { OperatorError } from "./errors.ts";
 export type Io = "auto" | "mmsg" | "dgram";
 
 /**
- * Where datagrams (udp, unixgram) or streams of lines (tcp, unix) come in: an address literal and port
+ * Where datagrams (udp, unixgram) or streams of lines (tcp, tls, unix) come in: an address literal and port
  * (0 = any free one), or the path of a unix socket. The literal `::` takes IPv4 as well.
  */
 export type ListenAddress =
   | RemoteAddress
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "tls"; readonly host: string; readonly port: number }
   | { readonly kind: "unix"; readonly path: string };
 
 /** Where packets go: an address literal and port, or the path of a unix datagram socket. */
@@ -58,10 +59,22 @@ export const CONTROL_LEAVE = 2;
 export interface StreamLimits {
   /** Longest line in bytes, without its line feed; longer ones are skipped and counted. */
   readonly lineBytesMax: number;
-  /** A connection that sends nothing for so long is closed, in milliseconds. */
+  /** A connection that sends nothing for so long is closed, in milliseconds; 0 for never. */
   readonly idleTimeoutMs: number;
   /** Connections at one time; others are closed at once. */
   readonly connectionsMax: number;
+  /** `lines` end with line feeds, and are the default; for `length` see length-framer.ts. */
+  readonly framing?: "lines" | "length";
+}
+
+/** What a TLS listener shows its clients, and what it wants of them: files in PEM. */
+export interface TlsFiles {
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** Certificates of which clients must show one that they signed; empty where none is asked for. */
+  readonly clientCaPath: string;
+  /** A connection that has not finished its handshake by then is closed, in milliseconds; 10 s by default. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 /** What became of the connections of a stream receiver; counts since it was opened. */
@@ -73,10 +86,16 @@ export interface StreamTally {
   refused: number;
   /** Closed because nothing came for idleTimeoutMs. */
   idleClosed: number;
+  /** TLS: connections that ended before they could be trusted. They are not among the accepted ones. */
+  handshakesFailed: number;
+  /** Lines, and with framing `length` frames; these end their connections. */
   linesTooLong: number;
-  /** Bytes of those lines, without line feeds. */
+  /** Bytes of those lines, without line feeds; not of frames. */
   bytesTooLong: number;
-  /** Unfinished lines of connections that were reset: they may have lost their ends, so they are dropped. */
+  /**
+   * Unfinished lines of connections that were reset: they may have lost their ends, so they are dropped.
+   * Unfinished frames are, however their connections end.
+   */
   linesCut: number;
 }
 
@@ -113,6 +132,10 @@ export interface BatchReceiver {
    * none (unix sockets) or is not noted.
    */
   senderOf(slot: number): string;
+  /**
+   * A number for the sender of a slot of the last batch, see sender-hash.ts; 0 where senderOf() is empty.
+   */
+  senderHashOf(slot: number): number;
   /** Closes the socket. The file of a unix socket is removed, unless the socket was inherited. */
   close(): void;
 }
@@ -169,8 +192,12 @@ export interface ReceiverOptions {
    * receivers of the mmsg kind may read it. The other kinds close it in the end.
    */
   readonly inheritedFd?: number;
-  /** Bounds for kinds tcp and unix; STREAM_LIMITS by default. */
+  /** Bounds for kinds tcp, tls and unix; STREAM_LIMITS by default. */
   readonly stream?: StreamLimits;
+  /** Kind tls needs it. */
+  readonly tls?: TlsFiles | undefined;
+  /** Permissions of the file of a unix socket that is made, such as 0o660; absent for the system's. */
+  readonly socketMode?: number | undefined;
 }
 
 /** Bounds of a stream where none are given. */
@@ -185,6 +212,8 @@ export interface SenderOptions {
   readonly memory: WebAssembly.Memory;
   /** Bytes that may wait in a sender of the dgram kind. */
   readonly queueBytesMax: number;
+  /** Whether a full send buffer may hold the thread up for a moment, the default; else packets are lost. */
+  readonly mayWait?: boolean;
 }
 
 /** Makes an empty tally. */
@@ -222,15 +251,15 @@ async function mmsgFault(): Promise<string | undefined> {
 }
 
 /**
- * Opens and binds a receiver; for tcp and unix one of streams, whatever io is.
- * Throws OperatorError naming the address when it cannot be bound.
+ * Opens and binds a receiver; for tcp, tls and unix one of streams, whatever io is.
+ * Throws OperatorError naming the address when it cannot be bound, or the file that TLS cannot use.
  */
 export async function openReceiver(
   io: "mmsg" | "dgram",
   address: ListenAddress,
   options: ReceiverOptions,
 ): Promise<BatchReceiver> {
-  if (address.kind === "tcp" || address.kind === "unix") {
+  if (address.kind === "tcp" || address.kind === "tls" || address.kind === "unix") {
     return (await import("./stream.ts")).openStreamReceiver(address, options);
   }
   if (io === "mmsg") return (await import("./udp-mmsg.ts")).openReceiver(address, options);

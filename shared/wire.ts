@@ -12,7 +12,7 @@ import { assert } from "./errors.ts";
 
 const MAGIC = 0x4e535942;
 /** Raised whenever header or body change. */
-export const FRAME_VERSION = 1;
+export const FRAME_VERSION = 2;
 export const FRAME_HEADER_BYTES = 80;
 
 /** What a snapshot is: whose, which, and of what. */

@@ -36,8 +36,8 @@ function readSource(path: string): Source {
   const text = readFileSync(join(top, path), "utf8");
   const code = text.replace(/\/\*.*?\*\//gs, "").replace(/(^|[\s;{}(])\/\/.*$/gm, "$1");
   const references = [
-    ...code.matchAll(/\bfrom\s*"([^"]+)"/g),
-    ...code.matchAll(/\b(?:import|require)\s*\(?\s*"([^"]+)"/g),
+    ...code.matchAll(/\bfrom\s*"([^"\s,;]+)"/g),
+    ...code.matchAll(/\b(?:import|require)\s*\(?\s*"([^"\s,;]+)"/g),
     ...code.matchAll(/"(\.{1,2}\/[^"\s]+\.(?:ts|js))"/g),
   ].map((match) => match[1]!);
   return { path, text, lines: text.split("\n"), code, references };

@@ -7,21 +7,11 @@
  *
  *   connect -> write slice, wait until the system took it, ... -> hold -> half-close -> FIN of the remote
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
-import type { CarbonLines } from "./carbon-lines.ts";
-
-/** Where to, and how long each step may take. */
-export interface CarbonAttemptOptions {
-  readonly host: string;
-  readonly port: number;
-  /** Looking the name up included. */
-  readonly connectTimeoutMs: number;
-  /** Longest time without the system taking a slice. */
-  readonly writeTimeoutMs: number;
-  /** Longest wait for the remote's FIN after this end was closed. */
-  readonly ackTimeoutMs: number;
-}
+import type { CarbonDelivery, CarbonTimeouts } from "./carbon-delivery.ts";
+import type { CarbonEncoder } from "./carbon-rows.ts";
+import { type CarbonRemote, connectCarbon, connectEvent } from "./carbon-tls.ts";
 
 /**
  * A proxy without a live backend accepts and closes at once. Its FIN may not be taken for an
@@ -29,15 +19,17 @@ export interface CarbonAttemptOptions {
  * least this long.
  */
 const HOLD_MS_MIN = 5;
+/** A connection that took long to make was not that far away. */
+const HOLD_MS_MAX = 1000;
 
-/** Sends lines and reports once: undefined for delivered, otherwise what went wrong. */
-export class CarbonAttempt {
-  readonly #options: CarbonAttemptOptions;
-  readonly #lines: CarbonLines;
+/** Sends rows and reports once: undefined for delivered, otherwise what went wrong. */
+export class CarbonAttempt implements CarbonDelivery {
+  readonly #timeouts: CarbonTimeouts;
+  readonly #encoder: CarbonEncoder;
   readonly #slice: Buffer;
   readonly #clock: Clock;
   readonly #report: (fault: string | undefined) => void;
-  readonly #socket: Socket;
+  #socket: Socket | undefined;
   #timer: TimerHandle | undefined;
   /** Moment before which this end stays open. */
   #holdUntilMs = 0;
@@ -49,65 +41,77 @@ export class CarbonAttempt {
    * aborted. report: called once, from the event loop.
    */
   constructor(
-    options: CarbonAttemptOptions,
-    lines: CarbonLines,
+    remote: CarbonRemote,
+    timeouts: CarbonTimeouts,
+    encoder: CarbonEncoder,
     slice: Buffer,
     clock: Clock,
     report: (fault: string | undefined) => void,
   ) {
-    this.#options = options;
-    this.#lines = lines;
+    this.#timeouts = timeouts;
+    this.#encoder = encoder;
     this.#slice = slice;
     this.#clock = clock;
     this.#report = report;
-    const startedMs = clock.monotonicMs();
-    this.#limit(options.connectTimeoutMs, "connect timeout");
-    // allowHalfOpen: a remote that closes first must not make this end look closed on purpose.
-    this.#socket = connect({ host: options.host, port: options.port, allowHalfOpen: true, noDelay: true });
-    this.#socket.on("connect", () => {
-      const nowMs = clock.monotonicMs();
-      this.#holdUntilMs = nowMs + Math.max(HOLD_MS_MIN, 2 * (nowMs - startedMs));
-      this.#write();
-    });
-    this.#socket.on("finish", () => {
-      this.#isHalfClosed = true;
-    });
-    this.#socket.on("end", () => this.#end(this.#isHalfClosed ? undefined : "closed by remote"));
-    this.#socket.on("error", (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
-    this.#socket.on("close", () => this.#end("closed"));
-    // Carbon says nothing; but unread bytes would keep its FIN from being seen.
-    this.#socket.resume();
+    try {
+      this.#connect(remote);
+    } catch (error) {
+      // A certificate that cannot be read, most likely; it may be there the next time.
+      const fault = error instanceof Error ? error.message : String(error);
+      this.#timer?.cancel();
+      this.#timer = clock.setTimer(0, () => this.#end(fault));
+    }
   }
 
-  /** Drops the connection; nothing is reported any more. */
   abort(): void {
     this.#isOver = true;
     this.#timer?.cancel();
-    this.#socket.destroy();
+    this.#socket?.destroy();
+  }
+
+  #connect(remote: CarbonRemote): void {
+    const startedMs = this.#clock.monotonicMs();
+    this.#limit(this.#timeouts.connectTimeoutMs, "connect timeout");
+    const socket = connectCarbon(remote);
+    this.#socket = socket;
+    socket.on(connectEvent(remote), () => {
+      const nowMs = this.#clock.monotonicMs();
+      const holdMs = Math.min(HOLD_MS_MAX, Math.max(HOLD_MS_MIN, 2 * (nowMs - startedMs)));
+      this.#holdUntilMs = nowMs + holdMs;
+      this.#write(socket);
+    });
+    socket.on("finish", () => {
+      this.#isHalfClosed = true;
+    });
+    socket.on("end", () => this.#end(this.#isHalfClosed ? undefined : "closed by remote"));
+    socket.on("error", (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
+    socket.on("close", () => this.#end("closed"));
+    // Carbon says nothing; but unread bytes would keep its FIN from being seen.
+    socket.resume();
   }
 
   /** Writes the next slice, when the system has taken the one before: that is all the memory it needs. */
-  #write(): void {
+  #write(socket: Socket): void {
     if (this.#isOver) return;
-    const bytes = this.#lines.fill(this.#slice);
+    const bytes = this.#encoder.fill(this.#slice);
     if (bytes === 0) {
-      this.#hold();
+      this.#hold(socket);
       return;
     }
-    this.#limit(this.#options.writeTimeoutMs, "write timeout");
-    this.#socket.write(this.#slice.subarray(0, bytes), () => setImmediate(() => this.#write()));
+    this.#limit(this.#timeouts.writeTimeoutMs, "write timeout");
+    socket.write(this.#slice.subarray(0, bytes), () => setImmediate(() => this.#write(socket)));
   }
 
-  #hold(): void {
+  #hold(socket: Socket): void {
     this.#timer?.cancel();
     const waitMs = this.#holdUntilMs - this.#clock.monotonicMs();
-    if (waitMs > 0) this.#timer = this.#clock.setTimer(Math.ceil(waitMs), () => this.#halfClose());
-    else this.#halfClose();
+    if (waitMs > 0) this.#timer = this.#clock.setTimer(Math.ceil(waitMs), () => this.#halfClose(socket));
+    else this.#halfClose(socket);
   }
 
-  #halfClose(): void {
-    this.#limit(this.#options.ackTimeoutMs, "acknowledgement timeout");
-    this.#socket.end();
+  #halfClose(socket: Socket): void {
+    this.#limit(this.#timeouts.ackTimeoutMs, "acknowledgement timeout");
+    socket.end();
   }
 
   #limit(delayMs: number, fault: string): void {

@@ -1,6 +1,14 @@
 /** What a sink has yet to deliver, bounded in bytes and in age. */
 import type { Clock } from "../../shared/clock.ts";
 import type { RowBatch } from "../row.ts";
+import {
+  type DiskCopy,
+  type Entry,
+  isLosable,
+  memoryOf,
+  newEntry,
+  type QueuedBatch,
+} from "./queued-batch.ts";
 
 /** Why a row was not delivered. */
 export const SINK_LOSS_REASONS = [
@@ -16,6 +24,10 @@ export const SINK_LOSS_REASONS = [
   "not_finite",
   /** The output stream is gone, or nobody reads it. */
   "unwritable",
+  /** Pushed out of the disk spool by newer rows. */
+  "spool_full",
+  /** Lay in the disk spool and cannot be read any more. */
+  "spool_damaged",
   /** Still queued when the process had to end. */
   "shutdown",
 ] as const;
@@ -34,19 +46,6 @@ export interface QueueBounds {
   readonly ageMs: number;
 }
 
-/**
- * Memory that a batch takes beside its bytes, roughly, so that a queue of tiny batches is bounded as well.
- */
-export const BATCH_OVERHEAD_BYTES = 256;
-
-interface Entry {
-  readonly batch: RowBatch;
-  readonly bytes: number;
-  readonly acceptedMs: number;
-  /** Number of the chunk that it was sent in, 0 before. */
-  chunk: number;
-}
-
 /** Batches that are sent together. */
 export interface Chunk {
   readonly batches: readonly RowBatch[];
@@ -57,18 +56,22 @@ export interface Chunk {
 
 /**
  * First in, first out. A chunk is *taken* from the front, and then either *settled* (delivered, gone) or
- * *returned* (to be taken again, with the same batches). What is taken stays in the queue's account but
- * cannot be pushed out, since its bytes are on their way.
+ * *given back* (to be taken again, with the same batches). Several chunks may be taken at a time. What is
+ * taken stays in the queue's account but cannot be pushed out, since its bytes are on their way.
+ *
+ * With a disk spool, batches are *spilled* from the front and *restored* there:
+ *
+ *   restored from disk | still on disk alone | not on disk
  */
 export class BatchQueue {
-  readonly #bounds: QueueBounds;
+  #bounds: QueueBounds;
   readonly #clock: Clock;
   readonly #onLoss: (reason: SinkLossReason, rowCount: number) => void;
-  readonly #entries: Entry[] = [];
+  #entries: Entry[] = [];
+  readonly #taken = new Map<Chunk, readonly Entry[]>();
   #bytes = 0;
   #rowCount = 0;
-  /** Entries at the front that are taken. */
-  #takenCount = 0;
+  #restoredBytes = 0;
   #chunkCount = 0;
 
   /** onLoss: told of every batch that is not delivered, with its rows. */
@@ -78,17 +81,28 @@ export class BatchQueue {
     this.#onLoss = onLoss;
   }
 
-  /** Memory held, in bytes. */
+  /** Memory held of what is not on disk, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
 
+  /** Rows that are not on disk. */
   get rowCount(): number {
     return this.#rowCount;
   }
 
+  /** Memory held of what is on disk too, in bytes. */
+  get restoredBytes(): number {
+    return this.#restoredBytes;
+  }
+
   get isEmpty(): boolean {
     return this.#entries.length === 0;
+  }
+
+  /** The batch at the front. */
+  get oldest(): QueuedBatch | undefined {
+    return this.#entries[0];
   }
 
   /** Age of the oldest batch in milliseconds, 0 when there is none. */
@@ -97,24 +111,32 @@ export class BatchQueue {
     return oldest === undefined ? 0 : Math.max(0, this.#clock.monotonicMs() - oldest.acceptedMs);
   }
 
+  /** Goes on within other bounds; they are heeded from the next batch on. */
+  resize(bounds: QueueBounds): void {
+    this.#bounds = bounds;
+  }
+
   /**
    * Appends a batch; to make room the oldest ones that are not taken are lost. Refuses one that cannot fit.
    */
   push(batch: RowBatch): void {
     const { bytesMax } = this.#bounds;
-    const bytes = batch.bytes.byteLength + BATCH_OVERHEAD_BYTES;
+    const bytes = memoryOf(batch);
     if (bytes > bytesMax) {
       this.#onLoss("too_large", batch.rowCount);
       return;
     }
     this.expire();
-    while (this.#bytes + bytes > bytesMax && this.#entries.length > this.#takenCount)
-      this.#lose("queue_full");
+    while (this.#bytes + bytes > bytesMax) {
+      const index = this.#entries.findIndex(isLosable);
+      if (index < 0) break;
+      this.#lose(index, "queue_full");
+    }
     if (this.#bytes + bytes > bytesMax) {
       this.#onLoss("queue_full", batch.rowCount);
       return;
     }
-    this.#entries.push({ batch, bytes, acceptedMs: this.#clock.monotonicMs(), chunk: 0 });
+    this.#entries.push(newEntry(batch, bytes, this.#clock.monotonicMs(), undefined));
     this.#bytes += bytes;
     this.#rowCount += batch.rowCount;
   }
@@ -123,75 +145,182 @@ export class BatchQueue {
   expire(): void {
     const bornAfterMs = this.#clock.monotonicMs() - this.#bounds.ageMs;
     for (;;) {
-      const oldest = this.#entries[this.#takenCount];
+      const index = this.#entries.findIndex(({ state }) => state === "waiting");
+      const oldest = this.#entries[index];
       if (oldest === undefined || oldest.acceptedMs >= bornAfterMs) return;
-      this.#lose("too_old");
+      this.#lose(index, "too_old");
     }
   }
 
   /**
-   * Takes the next chunk: the first batch and those behind it of the same flush, up to bytesMax bytes of
-   * rows but at least one; or once more what was returned. Undefined when nothing is queued.
+   * Takes the next chunk: the first waiting batch and those behind it of the same flush, up to bytesMax bytes
+   * of rows but at least one; or once more what was given back. Undefined when nothing waits.
+   * isMoreOnDisk: whether batches lie on disk that come before those that are in memory alone.
    */
-  take(bytesMax: number): Chunk | undefined {
+  take(bytesMax: number, isMoreOnDisk = false): Chunk | undefined {
     this.expire();
-    const first = this.#entries[0];
-    if (first === undefined || this.#takenCount > 0) return undefined;
+    const from = this.#entries.findIndex(({ state }) => state === "waiting");
+    const first = this.#entries[from];
+    if (first === undefined || (isMoreOnDisk && first.copy === undefined)) return undefined;
     const isRepeat = first.chunk !== 0;
-    const count = isRepeat ? this.#countRepeated(first) : this.#countFresh(first, bytesMax);
-    const entries = this.#entries.slice(0, count);
-    if (!isRepeat) {
-      this.#chunkCount++;
-      for (const entry of entries) entry.chunk = this.#chunkCount;
+    const entries = isRepeat ? this.#repeated(from) : this.#fresh(from, bytesMax, isMoreOnDisk);
+    if (!isRepeat) this.#chunkCount++;
+    for (const entry of entries) {
+      entry.state = "taken";
+      if (!isRepeat) entry.chunk = this.#chunkCount;
     }
-    this.#takenCount = count;
-    const rowCount = entries.reduce((sum, entry) => sum + entry.batch.rowCount, 0);
-    return { batches: entries.map((entry) => entry.batch), rowCount, isRepeat };
+    const rowCount = entries.reduce((sum, { batch }) => sum + batch.rowCount, 0);
+    const chunk = { batches: entries.map(({ batch }) => batch), rowCount, isRepeat };
+    this.#taken.set(chunk, entries);
+    return chunk;
   }
 
-  /** The taken chunk was delivered. */
-  settle(): void {
-    for (const entry of this.#entries.splice(0, this.#takenCount)) this.#forget(entry);
-    this.#takenCount = 0;
+  /** A taken chunk was delivered. */
+  settle(chunk: Chunk): void {
+    for (const entry of this.#release(chunk)) this.#forget(entry);
+    this.#sweep();
   }
 
-  /** The taken chunk has to be sent again. */
-  giveBack(): void {
-    this.#takenCount = 0;
+  /** A taken chunk has to be sent again. */
+  giveBack(chunk: Chunk): void {
+    for (const entry of this.#release(chunk)) entry.state = "waiting";
   }
 
-  /** Loses everything, what is taken too. */
+  /** Every chunk under way has to be sent again: none of them is. */
+  giveBackAll(): void {
+    for (const chunk of [...this.#taken.keys()]) this.giveBack(chunk);
+  }
+
+  /** Takes all that waits and is on disk too out of memory. */
+  unload(): void {
+    for (const entry of this.#entries) {
+      if (entry.copy === undefined || entry.state !== "waiting") continue;
+      entry.state = "gone";
+      this.#restoredBytes -= entry.bytes;
+      entry.copy.unload();
+    }
+    this.#sweep();
+  }
+
+  /** Puts a batch that was read from disk behind others of its kind. acceptedMs: as of QueuedBatch. */
+  restore(batch: RowBatch, acceptedMs: number, copy: DiskCopy): void {
+    const bytes = memoryOf(batch);
+    const at = this.#entries.findIndex((entry) => entry.copy === undefined);
+    const entry = newEntry(batch, bytes, acceptedMs, copy);
+    this.#entries.splice(at < 0 ? this.#entries.length : at, 0, entry);
+    this.#restoredBytes += bytes;
+  }
+
+  /**
+   * Lists the next batches to write to disk, taken ones too, so that their order there is the same: up to
+   * bytesMax bytes but at least one. All of them have to be given to spilled() or keep() then.
+   */
+  spill(bytesMax: number): readonly QueuedBatch[] {
+    const from = this.#entries.findIndex(({ copy }) => copy === undefined);
+    if (from < 0) return [];
+    let bytes = 0;
+    const entries: Entry[] = [];
+    for (let index = from; index < this.#entries.length; index++) {
+      const entry = this.#entries[index]!;
+      bytes += entry.bytes;
+      if (index > from && bytes > bytesMax) break;
+      entry.isSpilling = true;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  /**
+   * These are on disk now, in the same order. Those that wait leave the memory. Returns the copies of those
+   * that stay, since they are on their way; the copies of those delivered or lost meanwhile are dropped.
+   */
+  spilled(batches: readonly QueuedBatch[], copies: readonly DiskCopy[]): readonly DiskCopy[] {
+    const held: DiskCopy[] = [];
+    (batches as readonly Entry[]).forEach((entry, index) => {
+      const copy = copies[index]!;
+      entry.isSpilling = false;
+      if (entry.state === "gone") {
+        copy.drop();
+        return;
+      }
+      this.#bytes -= entry.bytes;
+      this.#rowCount -= entry.batch.rowCount;
+      if (entry.state === "waiting") {
+        entry.state = "gone";
+        return;
+      }
+      entry.copy = copy;
+      this.#restoredBytes += entry.bytes;
+      held.push(copy);
+    });
+    this.#sweep();
+    return held;
+  }
+
+  /** These could not be written to disk. */
+  keep(batches: readonly QueuedBatch[]): void {
+    for (const entry of batches as readonly Entry[]) entry.isSpilling = false;
+  }
+
+  /** Loses everything, what is taken too; what is on disk stays there. */
   clear(reason: SinkLossReason): void {
-    this.#takenCount = 0;
-    while (!this.isEmpty) this.#lose(reason);
+    this.#taken.clear();
+    for (const entry of this.#entries.splice(0)) {
+      entry.state = "gone";
+      if (entry.copy !== undefined) continue;
+      this.#onLoss(reason, entry.batch.rowCount);
+    }
+    this.#bytes = 0;
+    this.#rowCount = 0;
+    this.#restoredBytes = 0;
   }
 
-  #countRepeated(first: Entry): number {
-    const end = this.#entries.findIndex((entry) => entry.chunk !== first.chunk);
-    return end < 0 ? this.#entries.length : end;
+  #release(chunk: Chunk): readonly Entry[] {
+    const entries = this.#taken.get(chunk) ?? [];
+    this.#taken.delete(chunk);
+    return entries;
   }
 
-  #countFresh(first: Entry, bytesMax: number): number {
-    let count = 1;
+  #repeated(from: number): readonly Entry[] {
+    const { chunk } = this.#entries[from]!;
+    let end = from + 1;
+    while (this.#entries[end]?.chunk === chunk) end++;
+    return this.#entries.slice(from, end);
+  }
+
+  #fresh(from: number, bytesMax: number, isMoreOnDisk: boolean): readonly Entry[] {
+    const first = this.#entries[from]!;
+    let end = from + 1;
     let bytes = first.batch.bytes.byteLength;
-    for (; count < this.#entries.length; count++) {
-      const { batch } = this.#entries[count]!;
+    for (; end < this.#entries.length; end++) {
+      const { batch, state, chunk, copy } = this.#entries[end]!;
       bytes += batch.bytes.byteLength;
       const isSameFlush = batch.interval === first.batch.interval && batch.revision === first.batch.revision;
-      if (!isSameFlush || bytes > bytesMax) break;
+      const isTakable = state === "waiting" && chunk === 0 && !(isMoreOnDisk && copy === undefined);
+      if (!isSameFlush || !isTakable || bytes > bytesMax) break;
     }
-    return count;
+    return this.#entries.slice(from, end);
   }
 
-  /** Drops the oldest entry that is not taken. */
-  #lose(reason: SinkLossReason): void {
-    const [entry] = this.#entries.splice(this.#takenCount, 1);
+  #lose(index: number, reason: SinkLossReason): void {
+    const [entry] = this.#entries.splice(index, 1);
     if (entry === undefined) return;
     this.#forget(entry);
     this.#onLoss(reason, entry.batch.rowCount);
   }
 
+  #sweep(): void {
+    this.#entries = this.#entries.filter(({ state }) => state !== "gone");
+  }
+
+  /** Takes an entry off the account. */
   #forget(entry: Entry): void {
+    entry.state = "gone";
+    if (entry.copy !== undefined) {
+      this.#restoredBytes -= entry.bytes;
+      entry.copy.drop();
+      return;
+    }
     this.#bytes -= entry.bytes;
     this.#rowCount -= entry.batch.rowCount;
   }

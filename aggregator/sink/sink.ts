@@ -1,9 +1,13 @@
 /** Sinks: where a leader writes its rows. The registry below is the one place that names them all. */
 import type { Clock } from "../../shared/clock.ts";
+import type { SuiteConfig } from "../../shared/config.ts";
 import type { Random } from "../../shared/random.ts";
+import type { DogItem } from "../event/event.ts";
 import type { RowBatch } from "../row.ts";
-import { type CarbonConfig, createCarbonSinks } from "./carbon.ts";
-import { type ConsoleConfig, type ConsoleOutput, createConsoleSinks } from "./console.ts";
+import { createCarbonSinks } from "./carbon.ts";
+import { createConsoleSinks } from "./console.ts";
+import type { ConsoleOutput } from "./console-output.ts";
+import { createFileSinks } from "./file.ts";
 import type { SinkLosses } from "./queue.ts";
 
 /**
@@ -13,12 +17,13 @@ import type { SinkLosses } from "./queue.ts";
 export type SinkClass = "overwrite" | "first-wins" | "additive";
 
 /**
- * A sink as it is now. Counts are since its start, and at any moment rows accepted = sent + lost + queued.
+ * A sink as it is now. Counts are since its start, and at any moment rows accepted (and restored) = sent +
+ * lost + queued + spooled; events likewise, without a spool.
  */
 export interface SinkStatus {
   readonly name: string;
-  /** `retrying` from a failure until the next success. */
-  readonly state: "idle" | "sending" | "retrying";
+  /** `retrying` from a failure until the next success; `retiring` while one that was removed delivers. */
+  readonly state: "idle" | "sending" | "retrying" | "retiring";
   /** Memory of the rows not yet delivered, those on their way included. */
   readonly queuedBytes: number;
   readonly queuedRows: number;
@@ -29,6 +34,19 @@ export interface SinkStatus {
   /** Rows sent once more, each time counted. */
   readonly rowsRetried: number;
   readonly rowsLost: SinkLosses;
+  /** How far the oldest row not yet delivered lies behind the wall clock, by its timestamp, in seconds. */
+  readonly lagSec?: number;
+  /** Rows that wait on disk, and the bytes that they take there. */
+  readonly spooledRows?: number;
+  readonly spooledBytes?: number;
+  /** Rows found on disk at the start, which an earlier process had accepted. */
+  readonly rowsRestored?: number;
+  /** Rows, among those queued, of sinks that this one has replaced. */
+  readonly retiringRows?: number;
+  /** Events and service checks, where the sink can carry them. */
+  readonly eventsAccepted?: number;
+  readonly eventsSent?: number;
+  readonly eventsLost?: number;
   /** Wall clock of the last success, in milliseconds since 1970. */
   readonly lastSuccessMs?: number;
   /** What the last failure was; stays after a recovery. */
@@ -45,6 +63,16 @@ export interface Sink {
    * The batch and its bytes must not change any more.
    */
   accept(batch: RowBatch): void;
+  /**
+   * Takes an event or a service check over, and counts it. Returns false, and counts nothing, when it can
+   * carry none as it is configured; absent where it never can. Never blocks and never throws.
+   */
+  acceptEvent?(item: DogItem): boolean;
+  /**
+   * Goes on by another configuration, with what it has queued. Returns false when it cannot, or when its
+   * section asks for other sinks than there are; then it is replaced, as is one that has no such method.
+   */
+  configure?(config: SinkConfig): boolean;
   status(): SinkStatus;
   /**
    * Delivers what is queued without long pauses. deadlineMs: a moment of the context's clock.monotonicMs().
@@ -52,7 +80,7 @@ export interface Sink {
    * (`shutdown`), the sink is closed, and the result is false.
    */
   drain(deadlineMs: number): Promise<boolean>;
-  /** Drops the connection and counts what is queued as lost (`shutdown`). */
+  /** Drops the connection and counts what is queued as lost (`shutdown`). Ends a drain that is under way. */
   close(): void;
 }
 
@@ -65,10 +93,7 @@ export interface SinkLog {
 }
 
 /** The part of the configuration that sinks read. */
-export interface SinkConfig {
-  readonly carbon: CarbonConfig;
-  readonly console: ConsoleConfig;
-}
+export type SinkConfig = Pick<SuiteConfig, "carbon" | "file" | "console">;
 
 /** All that a sink may use of the world, besides its own socket. */
 export interface SinkContext {
@@ -82,15 +107,24 @@ export interface SinkContext {
   readonly output?: ConsoleOutput;
 }
 
-/** Every sink there is. A function returns as many sinks as the configuration asks for, perhaps none. */
-export const SINKS: Readonly<Record<string, (context: SinkContext) => Sink[]>> = {
+/** Makes the sinks of one name, perhaps none. name: as in `sinks`, such as `carbon` or `carbon.NAME`. */
+export type SinkFactory = (context: SinkContext, name: string) => Sink[];
+
+/** Every kind of sink there is, by what stands before the dot of its names. */
+export const SINKS: Readonly<Record<string, SinkFactory>> = {
   carbon: createCarbonSinks,
+  file: createFileSinks,
   console: createConsoleSinks,
 };
+
+/** Makes the sinks of one name, which the configuration has checked. */
+export function openSink(name: string, context: SinkContext): Sink[] {
+  return SINKS[name.split(".")[0]!]?.(context, name) ?? [];
+}
 
 /**
  * Makes the sinks named, which the configuration has checked. Nothing is connected before there are rows.
  */
 export function openSinks(names: readonly string[], context: SinkContext): Sink[] {
-  return names.flatMap((name) => SINKS[name]?.(context) ?? []);
+  return names.flatMap((name) => openSink(name, context));
 }

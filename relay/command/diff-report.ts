@@ -1,6 +1,6 @@
 /** Shows the comparison of two configurations to people. */
 
-import { drawBar, formatShare } from "../top/screen.ts";
+import { drawBar, formatShare } from "../../shared/terminal/figures.ts";
 import type { DestinationLoad, RingDiff, RingMove } from "./diff.ts";
 
 const BAR_WIDTH = 40;

@@ -1,5 +1,5 @@
 /** Says what becomes of names, for the operator who asks where one went. */
-import { readName } from "../name-text.ts";
+import { readName } from "../../shared/name-text.ts";
 import type { Placement, PlacementTarget, Placer } from "./placement.ts";
 
 const INDENT = "  ";

@@ -2,7 +2,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { show } from "../../shared/config-report.ts";
 import { OperatorError } from "../../shared/errors.ts";
-import { nameOf } from "../name-text.ts";
+import { nameOf } from "../../shared/name-text.ts";
 
 /** Distinct names that can be made up. */
 export const MADE_NAMES_MAX = 10_000_000;

@@ -1,7 +1,7 @@
 /** Answers where names go under a plan: by the kernel that routes them, outside of any traffic. */
 import { assert } from "../../shared/errors.ts";
 import { SLOT_BYTES } from "../../shared/kernel/layout.ts";
-import { showName } from "../name-text.ts";
+import { showName } from "../../shared/name-text.ts";
 import { Packer } from "../packer.ts";
 import { type Plan, type RoutePlan, servingRoutes } from "../plan.ts";
 import { explain } from "../shaping/describe.ts";

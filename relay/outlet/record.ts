@@ -5,7 +5,7 @@
  *
  * The checksum covers the fields before it and the bytes behind it.
  */
-import { crc32 } from "./checksum.ts";
+import { crc32 } from "../../shared/checksum.ts";
 
 /** Bytes of a record before its payload. */
 export const RECORD_HEAD_BYTES = 20;

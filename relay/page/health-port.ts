@@ -12,6 +12,7 @@ import type { Clock, TimerHandle } from "../../shared/clock.ts";
 import { type HostPort, printHostPort } from "../../shared/config-addresses.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
+import { isLoopback } from "../../shared/management-access.ts";
 import { backgroundClock } from "../background-clock.ts";
 import { type ManualState, runCommand } from "./health-command.ts";
 
@@ -206,10 +207,6 @@ export class HealthPort {
     this.#manual = state;
     this.#options.log.warn("relay.health_set", { state, client });
   }
-}
-
-function isLoopback(address: string): boolean {
-  return address === "::1" || /^(?:::ffff:)?127\./.test(address);
 }
 
 function listenFault(error: NodeJS.ErrnoException, listen: HostPort): OperatorError {

@@ -1,5 +1,4 @@
 /** The relay's management pages. */
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { HostPort } from "../../shared/config-addresses.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import {
@@ -8,10 +7,11 @@ import {
   type HttpRoute,
   type HttpServer,
   jsonResponse,
-  standardRoutes,
   startHttp,
 } from "../../shared/http.ts";
 import { type Log, rateLimited } from "../../shared/log.ts";
+import { isLoopback, refuseAccess } from "../../shared/management-access.ts";
+import { standardRoutes } from "../../shared/standard-routes.ts";
 import type { ReloadOutcome } from "../reload.ts";
 import type { TopPage } from "../top/screen.ts";
 import { renderRelayMetrics } from "./metrics.ts";
@@ -67,30 +67,10 @@ function managementRoutes(context: LocalContext): HttpRoute[] {
 }
 
 async function reload(request: HttpRequest, context: LocalContext): Promise<HttpResponse> {
-  const fault = refusal(request, context);
-  if (fault !== undefined) return fault;
+  const refusal = refuseAccess(request, { token: context.token, isLocal: context.isLoopback });
+  if (refusal !== undefined) {
+    return jsonResponse(refusal.status, { ok: false, moved: {}, message: refusal.message });
+  }
   const outcome = await context.reload(["1", "true"].includes(request.query.get("force") ?? ""));
   return jsonResponse(outcome.ok ? 200 : 409, outcome);
-}
-
-/** Returns the answer to a request that may not change anything, or undefined. */
-function refusal({ headers }: HttpRequest, { token, isLoopback }: LocalContext): HttpResponse | undefined {
-  const deny = (status: number, message: string) => jsonResponse(status, { ok: false, moved: {}, message });
-  if (token === "") {
-    // A page that a browser has open could make it ask, too; it tells where it comes from.
-    if (headers.origin !== undefined) return deny(403, "requests from web pages need a management-token");
-    return isLoopback ? undefined : deny(403, "changes need a management-token beyond loopback");
-  }
-  const given = /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? "";
-  return isEqual(given, token) ? undefined : deny(401, "the bearer token is missing or wrong");
-}
-
-function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || host.startsWith("127.");
-}
-
-/** Compares without telling by its time how much is equal. */
-function isEqual(left: string, right: string): boolean {
-  const digest = (text: string) => createHash("sha256").update(text).digest();
-  return timingSafeEqual(digest(left), digest(right));
 }

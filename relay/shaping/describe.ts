@@ -1,5 +1,5 @@
 /** Says in plain words what the rules make of a name, for the operator who asks why. */
-import { showName } from "../name-text.ts";
+import { showName } from "../../shared/name-text.ts";
 import { type Finding, isTaken, type RuleSet, type ShareTest, type VerdictTarget } from "./rules.ts";
 
 /** What becomes of a name, and why, a sentence without full stop each. */

@@ -8,8 +8,8 @@
  */
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { HEADER_BYTES, HEADER_PAYLOAD_BYTES } from "../../shared/kernel/layout.ts";
+import { nameOf, showName } from "../../shared/name-text.ts";
 import { type Random, systemRandom } from "../../shared/random.ts";
-import { nameOf, showName } from "../name-text.ts";
 import { mergeLists, type SketchList, TopSketch } from "./sketch.ts";
 
 /** What was seen, as plain data. Counts are lines of the last `seconds`. */

@@ -1,8 +1,9 @@
 /** The screen of `statsrelay top`: plain text for a terminal of any size. */
-import { showText } from "../name-text.ts";
+import { showText } from "../../shared/name-text.ts";
+import { drawBar, formatRate, formatShare } from "../../shared/terminal/figures.ts";
+import { fitEnd, fitMiddle } from "../../shared/terminal/text-width.ts";
 import type { TopSnapshot } from "./sampler.ts";
 import { estimateOf, type SketchList } from "./sketch.ts";
-import { fitEnd, fitMiddle } from "./text-width.ts";
 
 /** What one bucket gets. */
 export interface BucketLoad {
@@ -72,7 +73,6 @@ const DOWN = "DOWN";
 /** Smaller rates would be shown as nothing. */
 const RATE_MIN = 0.05;
 const SGR: Readonly<Record<Style, string>> = { plain: "", bold: "1", red: "31", reverse: "7" };
-const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 /** Draws a page as at most `height` lines, none wider than `width`, parted by line feeds. */
 export function renderScreen(page: TopPage, options: ScreenOptions): string {
@@ -189,25 +189,6 @@ function renderTable(
     return [{ text: compose(shownLabel, formatRate(rate), formatShare(share), drawn), style }];
   });
   return [head, ...shown];
-}
-
-/** A bar of `#` and `.`; share: 0..1. Something is never drawn as nothing. */
-export function drawBar(share: number, width: number): string {
-  const filled = share > 0 ? clamp(Math.round(share * width), Math.min(1, width), width) : 0;
-  return `${"#".repeat(filled)}${".".repeat(width - filled)}`;
-}
-
-/** A rate in few characters: `0.4`, `12`, `1,234`, `12.3m`. */
-export function formatRate(rate: number): string {
-  if (!Number.isFinite(rate)) return "?";
-  if (rate < 9.95) return rate.toFixed(1);
-  if (rate < 999_999.5) return GROUPED.format(rate);
-  return rate < 999_950_000 ? `${(rate / 1e6).toFixed(1)}m` : `${(rate / 1e9).toFixed(1)}g`;
-}
-
-/** A share of 0..1 as a percentage with one decimal. */
-export function formatShare(share: number): string {
-  return Number.isFinite(share) ? `${(share * 100).toFixed(1)}%` : "?";
 }
 
 function clamp(value: number, min: number, max: number): number {

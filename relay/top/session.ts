@@ -1,9 +1,10 @@
 /** `statsrelay top`: asks a relay each second and draws what it says, until somebody has seen enough. */
 import { type Clock, systemClock } from "../../shared/clock.ts";
 import { OperatorError } from "../../shared/errors.ts";
-import { fetchPage } from "../command/management-client.ts";
+import { fetchPage } from "../../shared/management-client.ts";
+import { pollPages } from "../../shared/terminal/poll.ts";
+import type { Terminal } from "../../shared/terminal/terminal.ts";
 import { renderScreen, type TopPage } from "./screen.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** How to watch. */
 export interface TopOptions {
@@ -17,7 +18,6 @@ export interface TopOptions {
   readonly isJson: boolean;
 }
 
-const POLL_MS = 1_000;
 /** How long a relay is asked to look before one screen is printed: it begins only when it is asked. */
 const ONCE_SECONDS = 3;
 const LISTS = ["names", "prefixes", "senders"] as const;
@@ -32,30 +32,11 @@ export async function watchTop(
   terminal: Terminal,
   clock: Clock = systemClock,
 ): Promise<void> {
-  const { isOnce, isJson } = options;
-  const limitMs = (options.seconds ?? (isOnce ? ONCE_SECONDS : Number.POSITIVE_INFINITY)) * 1000;
-  const startedMs = clock.monotonicMs();
-  let page = await fetchTop(options.management);
-  let notice = "";
+  const { isOnce, isJson, management, seconds } = options;
+  const limitMs = (seconds ?? (isOnce ? ONCE_SECONDS : Number.POSITIVE_INFINITY)) * 1000;
   const isFullScreen = terminal.isInteractive && !isOnce && !isJson;
-  const left = terminal.open(isFullScreen);
-  try {
-    for (;;) {
-      if (!isOnce) show(page, notice);
-      const remainingMs = limitMs - (clock.monotonicMs() - startedMs);
-      if (remainingMs <= 0 || (await pause(Math.min(POLL_MS, remainingMs), left, clock))) break;
-      try {
-        page = await fetchTop(options.management);
-        notice = "";
-      } catch (error) {
-        if (isOnce || !(error instanceof OperatorError)) throw error;
-        notice = error.message;
-      }
-    }
-  } finally {
-    terminal.close();
-  }
-  if (isOnce) show(page, "");
+  const fetch = () => fetchTop(management);
+  await pollPages({ fetch, show, limitMs, isOnce, isFullScreen }, terminal, clock);
 
   function show(shown: TopPage, trouble: string): void {
     if (isJson) {
@@ -68,23 +49,12 @@ export async function watchTop(
     const text = renderScreen(shown, {
       ...terminal.size(),
       hasColour: terminal.hasColour,
-      title: `statsrelay ${options.management}   ${time}`,
+      title: `statsrelay ${management}   ${time}`,
       footer: trouble === "" ? footer : trouble,
     });
     if (isFullScreen) terminal.draw(text);
     else terminal.write(`${text.trimEnd()}\n`);
   }
-}
-
-/** Waits; resolves with whether somebody wants to leave. */
-async function pause(delayMs: number, left: Promise<void>, clock: Clock): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = clock.setTimer(delayMs, () => resolve(false));
-    void left.then(() => {
-      timer.cancel();
-      resolve(true);
-    });
-  });
 }
 
 async function fetchTop(management: string): Promise<TopPage> {

@@ -102,20 +102,6 @@ export function writeGauge(record: usize, payload: usize): void {
 }
 
 /**
- * Writes the payload of a gauge that has its level as absolute value of the given stamp: a base to go on
- * from.
- */
-export function writeGaugeBase(record: usize, payload: usize, stamp: f64): void {
-  const level = resolveGauge(record);
-  memory.fill(payload, 0, PAYLOAD_FIXED_BYTES);
-  store<u32>(payload, 1);
-  store<f64>(payload, level, 8);
-  store<f64>(payload, stamp, 16);
-}
-
-export const GAUGE_BASE_PAYLOAD_BYTES: usize = PAYLOAD_FIXED_BYTES;
-
-/**
  * Whether the payload's absolute is newer than the record's; equal stamps are decided by origin, then
  * value.
  */

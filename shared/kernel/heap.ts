@@ -21,7 +21,12 @@ export function setupHeap(bytesMax: usize): void {
   reserve(0, 64);
   base = reservedBytes();
   top = base;
-  limit = base + bytesMax;
+  setHeapMax(bytesMax);
+}
+
+/** Changes the heap's bound. What lies beyond a lower one stays until the heap is emptied. */
+export function setHeapMax(bytesMax: usize): void {
+  limit = base + min<usize>(bytesMax, ADDRESS_MAX - base);
 }
 
 /**

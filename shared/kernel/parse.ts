@@ -1,88 +1,120 @@
 /**
- * The statsd line in bioyino's dialect, each datagram by itself. A bad line yields one reason and no
- * sample, and reading goes on behind the next line feed.
+ * The statsd line, each by itself. A bad line yields one reason and no sample, and reading goes on behind the
+ * next line feed. A line yields one sample or several: values packed in front of one type, or segments of
+ * their own type behind one another.
  *
- *   name ; k=v ; k=v : value | type | @ rate  LF
+ *   name ; k=v ; k=v : value | type | @ rate | # k:v , k2  LF
  *   ^    ^           ^       ^      ^
- *   line tags        colon   pipe   section
+ *   line tags        colon   pipe   sections
+ *
+ *   a:1:2:3|ms|@0.5          packed (DogStatsD)
+ *   a:1|c:2|c|@0.1:320|ms    segments (etsy)
  */
-import { reserve } from "./arena";
+
+import { ageOfTimestamp } from "./age";
 import { decimalValue, parseDecimal } from "./decimal";
 import {
   DROP_BAD_RATE,
-  DROP_BAD_TAGS,
+  DROP_BAD_TIMESTAMP,
   DROP_BAD_TYPE,
   DROP_BAD_VALUE,
   DROP_EMPTY_NAME,
-  DROP_MEMBER_TOO_LONG,
   DROP_NAME_TOO_LONG,
   DROP_NO_TYPE,
   DROP_NO_VALUE,
   DROP_NONE,
   DROP_NOT_FINITE,
-  DROP_TAGS_TOO_LONG,
-  DROP_UNKNOWN_SECTION,
+  DROP_TOO_LATE,
 } from "./reasons";
+import { noSections, readSections, sectionsEnd, tagsEnd, tagsStart, timestamp } from "./section";
 import {
-  SAMPLE_IS_RELATIVE,
-  SAMPLE_KEY,
-  SAMPLE_KEY_BYTES,
-  SAMPLE_MEMBER,
-  SAMPLE_MEMBER_BYTES,
-  SAMPLE_TYPE,
-  SAMPLE_VALUE,
-  SAMPLE_WEIGHT,
-} from "./sample";
-import { TYPE_COUNTER, TYPE_GAUGE, TYPE_SET, TYPE_TIMER } from "./table";
-import { areTagsInOrder, setupTags, writeSortedTags } from "./tags";
-import { clean, cleanFault } from "./text";
+  buildKey,
+  key,
+  keyBytes,
+  restoreRewritten,
+  rewrittenMark,
+  setKeyRules,
+  setupSeriesKey,
+  takesPlainNames,
+} from "./series-key";
+import { AGE_SHIFT, TYPE_COUNTER, TYPE_GAUGE, TYPE_SET, TYPE_TIMER } from "./table";
+import { SANITIZE_BIOYINO } from "./text";
+import {
+  addMemberSample,
+  addValueSample,
+  beginSamples,
+  endSamples,
+  isNamedNonFinite,
+  readPacked,
+  setSampleKey,
+  setValueRules,
+  writeQuickSample,
+} from "./value";
 
 const LF: u32 = 10;
 const CR: u32 = 13;
 const COLON: u32 = 58;
 const SEMICOLON: u32 = 59;
+const COMMA: u32 = 44;
 const PIPE: u32 = 124;
-const AT: u32 = 64;
 const PLUS: u32 = 43;
 const MINUS: u32 = 45;
-const ZERO: u32 = 48;
 
-/** Longest set member in bytes. */
-export const MEMBER_BYTES_MAX: u32 = 1024;
-/** Rewritten keys of the samples at hand; the longest key must fit several times. */
-const REWRITTEN_BYTES = 256 * 1024;
+/** The order of dialects in aggregator/reading.ts. */
+const DIALECT_AUTO = 0;
+const DIALECT_DOGSTATSD = 2;
+const DIALECT_BIOYINO = 3;
+
+/** Bits of the flags of setReading(). */
+const FLAG_INFLUX_TAGS: u32 = 1;
+const FLAG_UNKNOWN_IS_COUNTER: u32 = 2;
+const FLAG_UNTAGGED_COPY: u32 = 4;
 
 let nameBytesMax: usize = 0;
-let tagsBytesMax: usize = 0;
-let rewritten: usize = 0;
-let rewrittenTop: usize = 0;
-let cleaned: usize = 0;
+let dialect = DIALECT_AUTO;
+let isStrict = false;
+let hasInfluxTags = false;
+let isUnknownCounter = false;
+let isPlainKey = true;
 
-/** Reserves scratch memory and sets the bounds on names and tags, in bytes. */
-export function setupParse(nameMax: u32, tagsMax: u32): void {
-  nameBytesMax = nameMax;
-  tagsBytesMax = tagsMax;
-  rewritten = reserve(REWRITTEN_BYTES + 64);
-  cleaned = reserve(nameMax + tagsMax + 64);
-  setupTags();
-  forgetRewritten();
-}
-
-/** Gives the memory of rewritten keys back, once their samples are accumulated. */
-export function forgetRewritten(): void {
-  rewrittenTop = rewritten;
-}
-
-/** Whether one more line could need more memory for its key than is left. */
-export function isRewrittenFull(): bool {
-  return rewrittenTop + nameBytesMax + tagsBytesMax + 64 > rewritten + REWRITTEN_BYTES;
-}
+/** `c` and `g` with a line feed behind, and `ms`, as words of two bytes. */
+const QUICK_COUNTER: u32 = 0x0a63;
+const QUICK_GAUGE: u32 = 0x0a67;
+const QUICK_TIMER: u32 = 0x736d;
+/** Whether lines of the most common kind need no closer look. */
+let isQuick = true;
 
 /** Where the line that parseLine read ends: the address of its line feed. */
 export let lineEnd: usize = 0;
+/** Reserves scratch memory and sets the bounds on names and tags, in bytes. */
+export function setupParse(nameMax: u32, tagsMax: u32): void {
+  nameBytesMax = nameMax;
+  setupSeriesKey(nameMax, tagsMax);
+  setReading(DIALECT_AUTO, SANITIZE_BIOYINO, 0);
+}
+
+/** Sets how lines are read: codes and flags of aggregator/reading.ts. */
+export function setReading(dialectCode: i32, sanitize: i32, flags: u32): void {
+  dialect = dialectCode;
+  isStrict = dialectCode == DIALECT_BIOYINO;
+  hasInfluxTags = (flags & FLAG_INFLUX_TAGS) != 0;
+  isUnknownCounter = (flags & FLAG_UNKNOWN_IS_COUNTER) != 0;
+  setValueRules((flags & FLAG_UNTAGGED_COPY) != 0, dialectCode != DIALECT_DOGSTATSD);
+  setKeyRules(sanitize, hasInfluxTags);
+  isPlainKey = takesPlainNames();
+  isQuick = isPlainKey && dialectCode != DIALECT_DOGSTATSD;
+}
+
+/** Whether a line is an event or a service check, which are no samples. */
+export function isEvent(line: usize): bool {
+  if (u32(load<u8>(line)) != 95 || (dialect != DIALECT_AUTO && dialect != DIALECT_DOGSTATSD)) return false;
+  // "_e{" and "_sc|"; a line feed and more memory follow, so four bytes may be read.
+  const head = load<u32>(line);
+  return (head & 0xff_ffff) == 0x7b655f || head == 0x7c63735f;
+}
 
 /** Returns the address of the next line feed; the datagram ends with one. */
-function findLineEnd(at: usize): usize {
+export function findLineEnd(at: usize): usize {
   const lf = i8x16.splat(10);
   while (true) {
     const hits = i8x16.bitmask(i8x16.eq(v128.load(at), lf));
@@ -114,181 +146,200 @@ function findNameStop(at: usize): usize {
 }
 
 /**
- * Reads one line into a sample. line: its first byte; a line feed follows somewhere.
- * Returns DROP_NONE or why the line is dropped; sets lineEnd.
+ * The line's name: where it begins and ends, where its own tags do (0: none), and what to look at closely.
  */
-export function parseLine(line: usize, sample: usize): i32 {
-  const rewrittenBefore = rewrittenTop;
-  const reason = readLine(line, sample);
-  if (reason != DROP_NONE) {
-    // No sample refers to the key of a dropped line, and any number of them may follow one another.
-    rewrittenTop = rewrittenBefore;
-    lineEnd = findLineEnd(line);
+let nameStart: usize = 0;
+let nameTags: usize = 0;
+let nameEnd: usize = 0;
+let isPlain = true;
+/** Whether key and keyBytes are those of the name without DogStatsD tags. */
+let hasNameKey = false;
+
+/**
+ * Reads one line into samples, from `first` on. line: its first byte; a line feed follows somewhere.
+ * Returns DROP_NONE or why the line is dropped; sets lineEnd. nextSample() is then behind the last.
+ */
+export function parseLine(line: usize, first: usize): i32 {
+  if (isQuick && readQuick(line, first)) return DROP_NONE;
+  const mark = rewrittenMark();
+  beginSamples(first);
+  hasNameKey = false;
+  const reason = readLine(line);
+  if (reason == DROP_NONE) {
+    endSamples();
+    return DROP_NONE;
   }
+  // No sample refers to the keys of a dropped line, and any number of them may follow one another.
+  restoreRewritten(mark);
+  beginSamples(first);
+  lineEnd = findLineEnd(line);
   return reason;
 }
 
-function readLine(line: usize, sample: usize): i32 {
+/**
+ * Reads a line of the most common kind: a plain name, one number, a type, and nothing else. Returns false,
+ * having done nothing, for any other.
+ */
+function readQuick(line: usize, sample: usize): bool {
+  const colon = findNameStop(line);
+  const bytes = colon - line;
+  if (u32(load<u8>(colon)) != COLON || bytes == 0 || bytes > nameBytesMax) return false;
+  const first = u32(load<u8>(colon, 1));
+  const hasSign = first == PLUS || first == MINUS;
+  const pipe = parseDecimal(colon + 1 + usize(hasSign));
+  if (pipe == 0 || u32(load<u8>(pipe)) != PIPE || !isFinite(decimalValue)) return false;
+  // The letter and what follows it; a line feed and more memory are behind.
+  const word = u32(load<u16>(pipe, 1));
+  let end = pipe + 2;
+  let code: u32 = TYPE_COUNTER;
+  if (word == QUICK_TIMER) {
+    end += 1;
+    code = TYPE_TIMER;
+    if (u32(load<u8>(end)) != LF) return false;
+  } else if (word == QUICK_GAUGE) {
+    code = TYPE_GAUGE;
+  } else if (word != QUICK_COUNTER) {
+    return false;
+  }
+  lineEnd = end;
+  writeQuickSample(sample, line, bytes, code, first == MINUS ? -decimalValue : decimalValue, hasSign);
+  return true;
+}
+
+function readLine(line: usize): i32 {
   let colon = findNameStop(line);
-  let tags: usize = 0;
-  let isPlain = true;
+  nameStart = line;
+  nameTags = 0;
+  isPlain = true;
   let byte = u32(load<u8>(colon));
   // Anything but a colon here is rare: tags, or bytes that need a closer look.
   while (byte != COLON) {
     if (byte == LF) return DROP_NO_VALUE;
     if (byte != SEMICOLON) isPlain = false;
-    else if (tags == 0) tags = colon;
+    else if (nameTags == 0) nameTags = colon;
     colon = findNameStop(colon + 1);
     byte = u32(load<u8>(colon));
   }
-  const nameBytes = (tags == 0 ? colon : tags) - line;
-  if (nameBytes == 0) return DROP_EMPTY_NAME;
-  if (nameBytes > nameBytesMax) return DROP_NAME_TOO_LONG;
-  if (tags == 0 && isPlain) {
-    store<u32>(sample, u32(line), SAMPLE_KEY);
-    store<u32>(sample, u32(nameBytes), SAMPLE_KEY_BYTES);
-  } else {
-    const reason = readKey(line, tags, colon, isPlain, sample);
+  nameEnd = colon;
+  const bareEnd = bareNameEnd();
+  if (bareEnd == line) return DROP_EMPTY_NAME;
+  if (bareEnd - line > nameBytesMax) return DROP_NAME_TOO_LONG;
+  if (dialect == DIALECT_DOGSTATSD && hasPipe(line, colon)) return DROP_NO_VALUE;
+  let at = colon + 1;
+  while (true) {
+    const reason = readSegment(at);
     if (reason != DROP_NONE) return reason;
-  }
-  return readValue(colon + 1, sample);
-}
-
-/**
- * Brings a key with tags or unusual bytes into its one spelling. tags: address of the first semicolon, or
- * 0.
- */
-function readKey(line: usize, tags: usize, colon: usize, isPlain: bool, sample: usize): i32 {
-  if (tags != 0) {
-    const tagsBytes = colon - tags - 1;
-    if (tagsBytes == 0) return DROP_BAD_TAGS;
-    if (tagsBytes > tagsBytesMax) return DROP_TAGS_TOO_LONG;
-  }
-  let start = line;
-  let end = colon;
-  if (!isPlain) {
-    const bytes = clean(cleaned, line, colon);
-    if (cleanFault != DROP_NONE) return cleanFault;
-    start = cleaned;
-    end = cleaned + bytes;
-    if (tags != 0) {
-      tags = start;
-      while (load<u8>(tags) != SEMICOLON) tags += 1;
+    at = sectionsEnd;
+    const end = u32(load<u8>(at));
+    if (end == COLON) {
+      if (isStrict || dialect == DIALECT_DOGSTATSD) return timestamp > 0 ? DROP_BAD_TIMESTAMP : DROP_BAD_RATE;
+      at += 1;
+      continue;
     }
-  }
-  const isInOrder = tags == 0 || areTagsInOrder(tags + 1, end);
-  if (isPlain && isInOrder) {
-    store<u32>(sample, u32(line), SAMPLE_KEY);
-    store<u32>(sample, u32(end - line), SAMPLE_KEY_BYTES);
+    if (end == CR) at += 1;
+    lineEnd = at;
     return DROP_NONE;
   }
-  const nameEnd = isInOrder ? end : tags;
-  let bytes = nameEnd - start;
-  memory.copy(rewrittenTop, start, bytes);
-  if (!isInOrder) {
-    const tagBytes = writeSortedTags(rewrittenTop + bytes, tags + 1, end);
-    if (tagBytes == 0) return DROP_TAGS_TOO_LONG;
-    bytes += tagBytes;
-  }
-  store<u32>(sample, u32(rewrittenTop), SAMPLE_KEY);
-  store<u32>(sample, u32(bytes), SAMPLE_KEY_BYTES);
-  rewrittenTop += bytes;
-  return DROP_NONE;
 }
 
-/** Reads `value|type...`. A value that is no number may still be a set's member. */
-function readValue(start: usize, sample: usize): i32 {
+function bareNameEnd(): usize {
+  if (nameTags != 0) return nameTags;
+  if (!hasInfluxTags) return nameEnd;
+  let at = nameStart;
+  while (at < nameEnd && u32(load<u8>(at)) != COMMA) at += 1;
+  return at;
+}
+
+function hasPipe(start: usize, end: usize): bool {
+  for (let at = start; at < end; at++) if (u32(load<u8>(at)) == PIPE) return true;
+  return false;
+}
+
+/** The type that readType() found, and where its word ends. */
+let type: u32 = 0;
+let typeEnd: usize = 0;
+
+/** Reads `value|type|sections` and makes samples of it; sectionsEnd tells where it ends. */
+function readSegment(start: usize): i32 {
   const first = u32(load<u8>(start));
   const hasSign = first == PLUS || first == MINUS;
-  let end = parseDecimal(start + usize(hasSign));
-  let value = first == MINUS ? -decimalValue : decimalValue;
-  let isNumber = end != 0;
-  if (!isNumber || load<u8>(end) != PIPE) {
-    end = start;
-    for (let byte = first; byte != PIPE; byte = u32(load<u8>(end))) {
-      if (byte == LF) return end == start ? DROP_BAD_VALUE : DROP_NO_TYPE;
-      end += 1;
+  let pipe = parseDecimal(start + usize(hasSign));
+  const isSingle = pipe != 0 && u32(load<u8>(pipe)) == PIPE;
+  const value = first == MINUS ? -decimalValue : decimalValue;
+  if (!isSingle) {
+    pipe = start;
+    for (let byte = first; byte != PIPE; byte = u32(load<u8>(pipe))) {
+      if (byte == LF) return pipe == start ? DROP_BAD_VALUE : DROP_NO_TYPE;
+      pipe += 1;
     }
-    isNumber = false;
-    value = 0;
+    if (pipe == start) return DROP_BAD_VALUE;
   }
-  if (end == start) return DROP_BAD_VALUE;
-  store<u32>(sample, u32(start), SAMPLE_MEMBER);
-  store<u32>(sample, u32(end - start), SAMPLE_MEMBER_BYTES);
-  store<u32>(sample, u32(hasSign), SAMPLE_IS_RELATIVE);
-  return readType(end + 1, value, isNumber, sample);
+  let reason = readType(pipe + 1);
+  if (reason != DROP_NONE) return reason;
+  const next = u32(load<u8>(typeEnd));
+  if (next == PIPE) reason = readSections(typeEnd, isStrict);
+  else noSections(typeEnd);
+  if (reason != DROP_NONE) return reason;
+  let age: u32 = 0;
+  if (timestamp > 0 && (type == TYPE_COUNTER || type == TYPE_GAUGE)) {
+    age = ageOfTimestamp(timestamp);
+    if (age == u32.MAX_VALUE) return DROP_TOO_LATE;
+  }
+  reason = takeKey();
+  if (reason != DROP_NONE) return reason;
+  const code = type | (age << AGE_SHIFT);
+  if (type == TYPE_SET) return addMemberSample(code, start, pipe - start);
+  if (isSingle) return addValueSample(code, value, hasSign);
+  if (isStrict) return isNamedNonFinite(start) ? DROP_NOT_FINITE : DROP_BAD_VALUE;
+  return readPacked(code, start, pipe);
 }
 
-function readType(start: usize, value: f64, isNumber: bool, sample: usize): i32 {
+/** Reads the word behind the bar. */
+function readType(start: usize): i32 {
   const letter = u32(load<u8>(start));
   let end = start + 1;
-  let type: u32 = TYPE_TIMER;
-  if (letter == 99) {
-    type = TYPE_COUNTER;
-  } else if (letter == 103) {
-    type = TYPE_GAUGE;
-  } else if (letter == 115) {
-    type = TYPE_SET;
-  } else if (letter == 109) {
-    if (load<u8>(end) != 115) return DROP_BAD_TYPE;
-    end += 1;
-  } else if (letter != 104) {
-    return DROP_BAD_TYPE;
-  }
-  let weight: f64 = 1;
-  let rate: f64 = 1;
-  if (load<u8>(end) == PIPE) {
-    if (load<u8>(end + 1) != AT) return DROP_UNKNOWN_SECTION;
-    end = readRate(end + 2);
-    if (end == 0) return DROP_BAD_RATE;
-    rate = decimalValue;
-    // Written so that nothing but a number in (0, 1] passes.
-    if (!(rate > 0 && rate <= 1)) return DROP_BAD_RATE;
-    weight = 1 / rate;
-    if (!isFinite(weight)) return DROP_NOT_FINITE;
-    if (load<u8>(end) == PIPE) return DROP_UNKNOWN_SECTION;
-  }
-  if (load<u8>(end) == CR) end += 1;
-  if (load<u8>(end) != LF) return rate == 1 && weight == 1 ? DROP_BAD_TYPE : DROP_BAD_RATE;
-  if (type == TYPE_SET) {
-    if (load<u32>(sample, SAMPLE_MEMBER_BYTES) > MEMBER_BYTES_MAX) return DROP_MEMBER_TOO_LONG;
-  } else if (!isNumber) {
-    return isNamedNonFinite(load<u32>(sample, SAMPLE_MEMBER)) ? DROP_NOT_FINITE : DROP_BAD_VALUE;
-  } else {
-    if (type == TYPE_COUNTER) value /= rate;
-    // A timer's sum holds value times weight, so that must be a number too.
-    if (!isFinite(type == TYPE_TIMER ? value * weight : value)) return DROP_NOT_FINITE;
-  }
-  store<u32>(sample, type, SAMPLE_TYPE);
-  store<f64>(sample, value, SAMPLE_VALUE);
-  store<f64>(sample, weight, SAMPLE_WEIGHT);
-  lineEnd = end;
+  type = TYPE_TIMER;
+  let isKnown = true;
+  if (letter == 99) type = TYPE_COUNTER;
+  else if (letter == 103) type = TYPE_GAUGE;
+  else if (letter == 115) type = TYPE_SET;
+  else if (letter == 109) {
+    if (u32(load<u8>(end)) == 115) end += 1;
+    else type = TYPE_COUNTER;
+    // brubeck's meter: a counter.
+    isKnown = type == TYPE_TIMER || (!isStrict && dialect != DIALECT_DOGSTATSD);
+  } else isKnown = letter == 104 || (letter == 100 && !isStrict);
+  typeEnd = end;
+  if (isKnown && endsType(end)) return DROP_NONE;
+  if (!isStrict && endsType(start)) return DROP_NO_TYPE;
+  if (!isUnknownCounter || isStrict) return DROP_BAD_TYPE;
+  end = start;
+  while (!endsType(end)) end += 1;
+  type = TYPE_COUNTER;
+  typeEnd = end;
   return DROP_NONE;
 }
 
-/**
- * Reads digits, optionally a dot with digits and a small e with digits. Returns the end, 0 for anything
- * else.
- */
-function readRate(start: usize): usize {
-  let at = start;
-  while (u32(load<u8>(at)) - ZERO <= 9) at += 1;
-  if (at == start) return 0;
-  if (load<u8>(at) == 46) {
-    const fraction = at + 1;
-    at = fraction;
-    while (u32(load<u8>(at)) - ZERO <= 9) at += 1;
-    if (at == fraction) return 0;
-  }
-  if (load<u8>(at) == 69) return 0;
-  return parseDecimal(start);
+/** Whether a type's word is over: at a section, the line's end, or another segment. */
+function endsType(at: usize): bool {
+  const byte = u32(load<u8>(at));
+  if (byte == PIPE || byte == LF) return true;
+  if (byte == CR) return u32(load<u8>(at + 1)) == LF;
+  return byte == COLON && !isStrict && dialect != DIALECT_DOGSTATSD;
 }
 
-/** Whether a value starts like NaN or an infinity, after any sign: they get a reason of their own. */
-function isNamedNonFinite(at: usize): bool {
-  const first = u32(load<u8>(at));
-  if (first == PLUS || first == MINUS) at += 1;
-  const word = (u32(load<u8>(at)) << 16) | (u32(load<u8>(at + 1)) << 8) | u32(load<u8>(at + 2));
-  const lower = word | 0x202020;
-  return lower == 0x6e616e || lower == 0x696e66;
+/** Makes the key of the segment at hand. Most lines have one whose name is their key. */
+function takeKey(): i32 {
+  if (tagsStart == 0) {
+    if (hasNameKey) return DROP_NONE;
+    if (isPlain && nameTags == 0 && isPlainKey) {
+      setSampleKey(nameStart, nameEnd - nameStart);
+      hasNameKey = true;
+      return DROP_NONE;
+    }
+  }
+  const reason = buildKey(nameStart, nameTags, nameEnd, isPlain, tagsStart, tagsEnd);
+  setSampleKey(key, keyBytes);
+  hasNameKey = tagsStart == 0;
+  return reason;
 }

@@ -33,5 +33,19 @@ export const DROP_BAD_TAGS = 13;
 export const DROP_MEMBER_TOO_LONG = 14;
 /** The end of a datagram that is longer than 64 KiB. */
 export const DROP_CUT_OFF = 15;
+/** Sampling rate or tags given twice. */
+export const DROP_REPEATED_SECTION = 16;
+/** A timestamp that is not a positive whole number. */
+export const DROP_BAD_TIMESTAMP = 17;
+/** A timestamp of an interval that is not waited for any more. */
+export const DROP_TOO_LATE = 18;
+/** An event that cannot be read. */
+export const DROP_BAD_EVENT = 19;
+/** A service check that cannot be read. */
+export const DROP_BAD_CHECK = 20;
+/** An event or service check beyond what is taken at a time. */
+export const DROP_EVENT_LIMIT = 21;
+/** A line of a stream that is longer than allowed. */
+export const DROP_LINE_TOO_LONG = 22;
 /** Number of reasons, DROP_NONE included. */
-export const DROP_REASON_COUNT = 16;
+export const DROP_REASON_COUNT = 23;

@@ -4,8 +4,8 @@
  *   record    head = list of members   count = how many
  *   payload   u32 count   count x (u16 bytes, member)
  */
-import { MEMBER_BYTES_MAX } from "./parse";
 import { addMember, MEMBER_KEY, RECORD_COUNT, RECORD_HEAD, RECORD_KEY_BYTES, RECORD_NEXT } from "./table";
+import { MEMBER_BYTES_MAX } from "./value";
 
 export function setPayloadBytes(record: usize): usize {
   let bytes: usize = 4;

@@ -6,10 +6,10 @@
  *
  *   record   0 u32 next record of the list it is in   24 f64 a   48 u32 head
  *            4 u16 key bytes                          32 f64 b   52 u32 tail
- *            6 u8  type   7 u8 flags                  40 f64 c   56 u32 count
+ *            6 u8  type and age   7 u8 flags          40 f64 c   56 u32 count
  *            8 u32 hash                                          60 u32 weighted count
- *           12 u32 updates (a member: its owner)                 64 key
- *           16 f64 weight (a member: its key starts here)
+ *           12 u32 updates (a member: its owner)                 64 u32 sender
+ *           16 f64 weight (a member: its key starts here)        68 key
  */
 import { reserve } from "./arena";
 import { allocate, resetHeap } from "./heap";
@@ -33,8 +33,17 @@ export const RECORD_HEAD = 48;
 export const RECORD_TAIL = 52;
 export const RECORD_COUNT = 56;
 export const RECORD_WEIGHTED_COUNT = 60;
-export const RECORD_KEY = 64;
+/** Hash of the address of who sent its first line, 0 when it is unknown. */
+export const RECORD_SENDER = 64;
+export const RECORD_KEY = 68;
 export const MEMBER_KEY = 16;
+
+/**
+ * An intake also keeps series of earlier intervals, for late lines. Each of those has an age of 1..AGE_MAX in
+ * the upper bits of its type; 0 is the present interval.
+ */
+export const AGE_SHIFT: u32 = 4;
+const TYPE_MASK: u32 = 15;
 
 export const TYPE_COUNTER = 0;
 export const TYPE_GAUGE = 1;
@@ -56,6 +65,8 @@ let seriesMax: u32 = 0;
 let seed: u64 = 0;
 
 export let seriesCount: u32 = 0;
+/** A record with the key that was looked for last, but of another type; 0 where none was met. */
+export let clashing: usize = 0;
 export let firstSeries: usize = 0;
 let lastSeries: usize = 0;
 
@@ -95,6 +106,15 @@ export function hashKey(key: usize, bytes: usize): u32 {
     at += 8;
   }
   if (at < end) h = mix(h, load<u64>(at) & ((u64(1) << (u64(end - at) << 3)) - 1));
+  return fold(h);
+}
+
+/** Hashes a number as hashKey() does a key: in a way that depends on the seed. */
+export function hashWord(word: u32): u32 {
+  return fold(mix(seed, u64(word)));
+}
+
+function fold(h: u64): u32 {
   h ^= h >> 32;
   h *= 0x9fb21c651e98df25;
   return u32(h >> 32);
@@ -105,7 +125,10 @@ function mix(h: u64, word: u64): u64 {
   return ((x & 0xffff_ffff) * (x >> 32)) ^ rotl<u64>(x, 23);
 }
 
-/** Reads the index where a key of this hash would be: brings it to the cache ahead of find(). */
+/**
+ * Returns the record that the index has where a key of this hash would be, 0 for none: brings that place to
+ * the cache ahead of find().
+ */
 export function touch(hash: u32): u32 {
   return load<u32>(index + (usize(hash & (capacity - 1)) << ENTRY_SHIFT), 4);
 }
@@ -122,6 +145,16 @@ function isSame(a: usize, b: usize, bytes: usize): bool {
   return (equal & wanted) == wanted;
 }
 
+/** Returns a record's type, without its age. */
+export function typeOf(record: usize): u32 {
+  return u32(load<u8>(record, RECORD_TYPE)) & TYPE_MASK;
+}
+
+/** Returns a record's age. */
+export function ageOf(record: usize): u32 {
+  return u32(load<u8>(record, RECORD_TYPE)) >> AGE_SHIFT;
+}
+
 let freeEntry: usize = 0;
 
 /** Finds an entry; where there is none, leaves the place for it in freeEntry. */
@@ -136,9 +169,14 @@ function probe(key: usize, bytes: usize, hash: u32, type: u32, owner: usize, key
       freeEntry = entry;
       return 0;
     }
-    if (load<u32>(entry) == hash && (load<u32>(record, RECORD_KEY_BYTES) & KEY_MASK) == wanted) {
-      const isOwned = type != TYPE_MEMBER || load<u32>(record, RECORD_OWNER) == u32(owner);
-      if (isOwned && isSame(record + keyOffset, key, bytes)) return record;
+    if (load<u32>(entry) == hash) {
+      const found = load<u32>(record, RECORD_KEY_BYTES) & KEY_MASK;
+      if (found == wanted) {
+        const isOwned = type != TYPE_MEMBER || load<u32>(record, RECORD_OWNER) == u32(owner);
+        if (isOwned && isSame(record + keyOffset, key, bytes)) return record;
+      } else if ((found & 0xffff) == u32(bytes) && type != TYPE_MEMBER && found >> 16 != TYPE_MEMBER) {
+        if (isSame(record + keyOffset, key, bytes)) clashing = record;
+      }
     }
     place = (place + 1) & mask;
   }
@@ -170,7 +208,7 @@ function grow(): void {
   memory.fill(index, 0, usize(capacity) << ENTRY_SHIFT);
   for (let series = firstSeries; series != 0; series = usize(load<u32>(series, RECORD_NEXT))) {
     enter(series);
-    if (load<u8>(series, RECORD_TYPE) != TYPE_SET) continue;
+    if (typeOf(series) != TYPE_SET) continue;
     let member = usize(load<u32>(series, RECORD_HEAD));
     for (; member != 0; member = usize(load<u32>(member, RECORD_NEXT))) enter(member);
   }
@@ -192,14 +230,22 @@ function enter(record: usize): void {
 
 /** Returns the record of a series, 0 when the table does not have it. */
 export function findSeries(key: usize, bytes: usize, hash: u32, type: u32): usize {
+  clashing = 0;
   return probe(key, bytes, hash, type, 0, RECORD_KEY);
 }
 
-/** Returns the record of a series, new where need be, or 0 when the table is full. */
+/** Returns the record of a series, new where need be, or 0 when the table is full. type: with its age. */
 export function findOrInsertSeries(key: usize, bytes: usize, hash: u32, type: u32): usize {
   const found = probe(key, bytes, hash, type, 0, RECORD_KEY);
   if (found != 0) return found;
-  if (seriesCount >= seriesMax) return 0;
+  return seriesCount >= seriesMax ? 0 : insertSeries(key, bytes, hash, type);
+}
+
+/**
+ * Adds the series that findSeries() has just not found, whatever the number of series. Returns its record, 0
+ * without memory. In clashing is a record of the same key and another type, or 0.
+ */
+export function insertSeries(key: usize, bytes: usize, hash: u32, type: u32): usize {
   const record = insert(key, bytes, hash, type, RECORD_KEY);
   if (record == 0) return 0;
   if (lastSeries == 0) firstSeries = record;
@@ -207,6 +253,11 @@ export function findOrInsertSeries(key: usize, bytes: usize, hash: u32, type: u3
   lastSeries = record;
   seriesCount += 1;
   return record;
+}
+
+/** Takes the series inserted last out of the count: it is not one that came from outside. */
+export function leaveUncounted(): void {
+  seriesCount -= 1;
 }
 
 /** Adds a member to a set's list unless it is there. Returns whether there was room. */

@@ -31,29 +31,40 @@ function isAfter(a: usize, aBytes: usize, b: usize, bBytes: usize): bool {
   return aBytes > bBytes;
 }
 
-/** Whether the tags start..end, written behind one another with semicolons, are sorted and none is empty. */
-export function areTagsInOrder(start: usize, end: usize): bool {
+/**
+ * Whether the tags start..end, written behind one another with semicolons, are sorted, none is empty, and
+ * there are no more than a key may have. isUnique: whether none may come twice.
+ */
+export function areTagsInOrder(start: usize, end: usize, isUnique: bool): bool {
   let before: usize = 0;
   let beforeBytes: usize = 0;
   let at = start;
-  while (true) {
+  for (let count = 1; count <= TAGS_MAX; count++) {
     const tag = at;
     while (at < end && load<u8>(at) != SEMICOLON) at += 1;
     if (at == tag) return false;
-    if (before != 0 && isAfter(before, beforeBytes, tag, at - tag)) return false;
+    if (before != 0) {
+      if (isAfter(before, beforeBytes, tag, at - tag)) return false;
+      if (isUnique && isEqual(before, beforeBytes, tag, at - tag)) return false;
+    }
     if (at == end) return true;
     before = tag;
     beforeBytes = at - tag;
     at += 1;
   }
+  return false;
+}
+
+function isEqual(a: usize, aBytes: usize, b: usize, bBytes: usize): bool {
+  return aBytes == bBytes && memory.compare(a, b, aBytes) == 0;
 }
 
 /**
  * Writes the tags start..end sorted, each behind a semicolon, without empty ones; where all are empty a
- * single semicolon keeps the key marked as tagged. Returns the bytes written, 0 when there are more than
- * TAGS_MAX.
+ * single semicolon keeps the key marked as tagged. isUnique: whether repeated ones are left out. Returns the
+ * bytes written, 0 when there are more than TAGS_MAX.
  */
-export function writeSortedTags(target: usize, start: usize, end: usize): usize {
+export function writeSortedTags(target: usize, start: usize, end: usize, isUnique: bool): usize {
   let count = 0;
   let at = start;
   while (at < end) {
@@ -74,6 +85,8 @@ export function writeSortedTags(target: usize, start: usize, end: usize): usize 
   for (let i = 0; i < count; i++) {
     const part = parts + (usize(i) << 3);
     const bytes = load<u32>(part, 4);
+    if (isUnique && i > 0 && isEqual(load<u32>(part - 8), load<u32>(part - 4), load<u32>(part), bytes))
+      continue;
     store<u8>(out, SEMICOLON);
     memory.copy(out + 1, load<u32>(part), bytes);
     out += bytes + 1;

@@ -5,7 +5,16 @@
  */
 import { DROP_BAD_UTF8, DROP_CONTROL_CHARACTER, DROP_NONE } from "./reasons";
 
+/** White space becomes an underscore, control characters and bad UTF-8 are refused. */
+export const SANITIZE_BIOYINO = 0;
+/** As etsy's statsd does; see cleanAsEtsy(). */
+export const SANITIZE_ETSY = 1;
+/** Nothing changes; only bad UTF-8 is refused. */
+export const SANITIZE_OFF = 2;
+
 const UNDERSCORE: u32 = 95;
+const MINUS: u32 = 45;
+const SLASH: u32 = 47;
 
 /** Why clean() refused a text, or DROP_NONE. */
 export let cleanFault: i32 = 0;
@@ -51,6 +60,53 @@ export function clean(target: usize, start: usize, end: usize): usize {
     at += bytes;
   }
   return out - target;
+}
+
+/**
+ * Copies a text as etsy's statsd writes names: each run of white space becomes one underscore, a slash a
+ * minus, and what is not a letter of ASCII, a digit or one of _-.;= is left out. Returns the bytes written.
+ */
+export function cleanAsEtsy(target: usize, start: usize, end: usize): usize {
+  let out = target;
+  let wasBlank = false;
+  for (let at = start; at < end; at++) {
+    const byte = u32(load<u8>(at));
+    const isSpace = byte == 0x20 || (byte >= 9 && byte <= 13);
+    if (isSpace) {
+      if (!wasBlank) store<u8>(out++, UNDERSCORE);
+    } else if (byte == SLASH) {
+      store<u8>(out++, MINUS);
+    } else if (isEtsyByte(byte)) {
+      store<u8>(out++, byte);
+    }
+    wasBlank = isSpace;
+  }
+  return out - target;
+}
+
+function isEtsyByte(byte: u32): bool {
+  const letter = byte | 0x20;
+  if (letter >= 97 && letter <= 122) return true;
+  // - and . before the digits, ; and = behind them.
+  return (
+    (byte >= 48 && byte <= 57) ||
+    byte == UNDERSCORE ||
+    byte == MINUS ||
+    byte == 46 ||
+    byte == 59 ||
+    byte == 61
+  );
+}
+
+/** Returns DROP_NONE, or DROP_BAD_UTF8 for a text that is not UTF-8. */
+export function verify(start: usize, end: usize): i32 {
+  let at = start;
+  while (at < end) {
+    const bytes: usize = load<u8>(at) < 0x80 ? 1 : sequenceBytes(at, end);
+    if (bytes == 0) return DROP_BAD_UTF8;
+    at += bytes;
+  }
+  return DROP_NONE;
 }
 
 /** Returns the bytes of the well-formed UTF-8 sequence at `at` (Unicode 15, table 3-7), 0 for any other. */

@@ -1,11 +1,12 @@
 // The carbon sink against a real graphite-carbon: what was written is what can be read back.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CarbonSink } from "../../aggregator/sink/carbon.ts";
-import type { SinkContext } from "../../aggregator/sink/sink.ts";
+import { createCarbonSinks } from "../../aggregator/sink/carbon.ts";
+import type { SinkConfig, SinkContext } from "../../aggregator/sink/sink.ts";
 import { systemClock } from "../../shared/clock.ts";
+import { parseConfig } from "../../shared/config.ts";
 import { systemRandom } from "../../shared/random.ts";
-import { hasCarbon, startCarbon } from "../support/real-carbon.ts";
+import { hasCarbon, type RealCarbon, startCarbon } from "../support/real-carbon.ts";
 import { batchOf, type TestRow } from "../support/rows.ts";
 
 const reason = "graphite-carbon (carbon-cache and whisper-fetch) is not installed";
@@ -15,21 +16,20 @@ if (isMissing) console.error(`SKIPPED: the carbon sink was NOT tried against a r
 const INTERVALS = 4;
 const NAMES_EACH = 500;
 
-function contextOf(port: number): SinkContext {
+function contextOf(port: number, changes: Partial<SinkConfig["carbon"]> = {}): SinkContext {
   const log = { error() {}, warn() {}, info() {}, debug() {} };
+  const config = parseConfig("", "the defaults");
   const carbon = {
+    ...config.carbon,
     address: [{ host: "127.0.0.1", port }],
     connectTimeoutMs: 2000,
     writeTimeoutMs: 2000,
     ackTimeoutMs: 2000,
     retryDelayMs: 50,
-    retryDelayMultiplier: 2,
     retryDelayMaxMs: 500,
-    queueBytesMax: 16 << 20,
-    queueAgeMs: 600_000,
-    chunkBytes: 1 << 20,
+    ...changes,
   };
-  return { config: { carbon, console: { rows: 0 } }, log, clock: systemClock, random: systemRandom };
+  return { config: { ...config, carbon }, log, clock: systemClock, random: systemRandom };
 }
 
 /** Untagged, tagged and non-ASCII names; every value tells its name and interval. */
@@ -42,7 +42,7 @@ test("2,000 rows of several intervals are in carbon's files", { skip: isMissing 
   const carbon = await startCarbon();
   assert.ok(carbon);
   const context = contextOf(carbon.linePort);
-  const sink = new CarbonSink("carbon", context.config.carbon.address[0]!, context);
+  const sink = createCarbonSinks(context, "carbon")[0]!;
   try {
     const newestSec = Math.floor(Date.now() / 1000) - 5;
     const timestampOf = (interval: number) => newestSec - (INTERVALS - 1 - interval) * 10;
@@ -101,4 +101,56 @@ test("2,000 rows of several intervals are in carbon's files", { skip: isMissing 
     sink.close();
     await carbon.stop();
   }
+});
+
+/** What the other ways to carbon have in common: some rows, and what can be read back of them. */
+async function sendAndReadBack(
+  changes: Partial<SinkConfig["carbon"]>,
+  portOf: (carbon: RealCarbon) => number,
+): Promise<void> {
+  const carbon = await startCarbon();
+  assert.ok(carbon);
+  const sink = createCarbonSinks(contextOf(portOf(carbon), changes), "carbon")[0]!;
+  try {
+    const timestampSec = Math.floor(Date.now() / 1000) - 5;
+    const rows = Array.from({ length: 1200 }, (_, index) => rowOf(7, index));
+    sink.accept(
+      batchOf([...rows, ["bb.exact", 0.1], ["bb.large", -1.7976931348623157e308]], { timestampSec }),
+    );
+    assert.equal(await sink.drain(systemClock.monotonicMs() + 20_000), true);
+    assert.equal(sink.status().rowsSent, 1202);
+    const exact: TestRow[] = [
+      ["bb.exact", 0.1],
+      ["bb.large", -1.7976931348623157e308],
+    ];
+    for (const [name, value] of [
+      rows[0]!,
+      rows[1]!,
+      rows[2]!,
+      rows[499]!,
+      rows[500]!,
+      rows[1199]!,
+      ...exact,
+    ]) {
+      const points = await carbon.pointsWhen(
+        String(name),
+        timestampSec,
+        timestampSec,
+        ({ size }) => size === 1,
+      );
+      assert.deepEqual([...points], [[timestampSec, value]], String(name));
+    }
+    assert.doesNotMatch(await carbon.listenerLog(), /invalid|line length|Traceback|error/i);
+  } finally {
+    sink.close();
+    await carbon.stop();
+  }
+}
+
+test("pickle: the same rows in another format", { skip: isMissing && reason }, async () => {
+  await sendAndReadBack({ format: "pickle", connections: 2 }, ({ picklePort }) => picklePort);
+});
+
+test("udp: datagrams of whole lines", { skip: isMissing && reason }, async () => {
+  await sendAndReadBack({ protocol: "udp" }, ({ udpPort }) => udpPort);
 });

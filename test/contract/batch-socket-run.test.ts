@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OperatorError } from "../../shared/errors.ts";
+import { hashHost } from "../../shared/sender-hash.ts";
 import {
   type BatchReceiver,
   CONTROL_DRAIN,
@@ -40,7 +41,8 @@ interface Feeder {
 }
 
 async function newFeeder(io: Kind, { address }: BatchReceiver): Promise<Feeder> {
-  if (address.kind === "tcp" || address.kind === "unix") {
+  if (address.kind !== "udp" && address.kind !== "unixgram") {
+    assert.ok(address.kind !== "tls");
     const client = address.kind === "tcp" ? connect(address.port, address.host) : connect(address.path);
     client.on("error", () => {});
     await once(client, "connect");
@@ -136,6 +138,7 @@ for (const { io, listen } of subjects) {
       if (received === 0) return true;
       const words = textsOf(batch, received).join("").trim();
       seen.push(`${words} ${receiver.senderOf(0)}`.trim());
+      assert.equal(receiver.senderHashOf(0), hashHost(receiver.senderOf(0)));
       if (words === "off") receiver.watchSenders(true);
       if (words === "again") receiver.watchSenders(false);
       const next = { off: "on", on: "again", again: "off-again" }[words];
@@ -148,6 +151,7 @@ for (const { io, listen } of subjects) {
     const host = listen.kind === "unix" ? "" : " 127.0.0.1";
     assert.deepEqual(seen, ["off", `on${host}`, `again${host}`, "off-again"]);
     assert.equal(receiver.senderOf(0), "");
+    assert.equal(receiver.senderHashOf(0), 0);
     // Nothing may be written to memory that is gone.
     assert.equal(batch.view.getBigUint64(HEADERS, true), 0n);
     feeder.close();
@@ -171,7 +175,10 @@ for (const io of hasMmsg ? (["mmsg", "dgram"] as const) : (["dgram"] as const)) 
       sender.send(HEADERS, 1);
       await sender.flush();
       const onBatch = (received: number): boolean => {
-        if (received > 0) seen.push(receiver.senderOf(0));
+        if (received > 0) {
+          seen.push(receiver.senderOf(0));
+          assert.equal(receiver.senderHashOf(0), hashHost(host));
+        }
         return received === 0;
       };
       await receiver.run(batch, { onBatch }, newControl());

@@ -61,6 +61,31 @@ test("mmsg: a unix destination that does not read holds a thread up once", { ski
   sender.close();
 });
 
+test("mmsg: a sender that may not wait never holds a thread up", { skip }, async () => {
+  const address = { kind: "unixgram", path: join(folder, "hasty.sock") } as const;
+  const receiver = await openReceiver("mmsg", address, options);
+  const batch = await newBatch("mmsg");
+  fill(
+    batch,
+    Array.from({ length: 60 }, () => Buffer.from("x")),
+  );
+  const durationsMs: number[] = [];
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const options = { memory: batch.memory, queueBytesMax: 0, mayWait: false };
+    const sender = await openSender("mmsg", address, options);
+    const startMs = performance.now();
+    for (let i = 0; i < 50; i++) sender.send(HEADERS, 60);
+    durationsMs.push(performance.now() - startMs);
+    const { linesSent, linesLost } = sender.tally;
+    assert.ok(linesLost.no_buffer > 0);
+    assert.equal(linesLost.no_buffer + linesSent, 50 * 60 * 3);
+    sender.close();
+  }
+  // One that waits needs 100 ms at least; on a busy machine one of several has its turn in time.
+  assert.ok(Math.min(...durationsMs) < 90, `${durationsMs} ms`);
+  receiver.close();
+});
+
 test("dgram: a unix destination is refused with a remedy", async () => {
   const { memory } = await newBatch("dgram");
   const remote = { kind: "unixgram", path: join(folder, "any.sock") } as const;

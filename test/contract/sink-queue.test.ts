@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, test } from "node:test";
-import { BATCH_OVERHEAD_BYTES } from "../../aggregator/sink/queue.ts";
+import { BATCH_OVERHEAD_BYTES } from "../../aggregator/sink/queued-batch.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { batchOf, numberedRows } from "../support/rows.ts";

@@ -2,83 +2,24 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OperatorError } from "../../shared/errors.ts";
-import {
-  type BatchReceiver,
-  CONTROL_DRAIN,
-  CONTROL_LEAVE,
-  type ListenAddress,
-  openReceiver,
-  type StreamLimits,
-} from "../../shared/udp.ts";
+import { CONTROL_DRAIN, CONTROL_LEAVE, openReceiver } from "../../shared/udp.ts";
 import { newBatch, newControl, textsOf } from "../support/receive-batch.ts";
+import { SUBJECT_LIMITS as limits, StreamSubject } from "../support/stream-subject.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "stream-"));
 process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
 const tcp = { kind: "tcp", host: "127.0.0.1", port: 0 } as const;
 const unix = { kind: "unix", path: join(folder, "in.sock") } as const;
-const limits: StreamLimits = { lineBytesMax: 100, idleTimeoutMs: 60_000, connectionsMax: 10 };
-
-/** A receiver that runs until it is stopped. */
-class Subject {
-  readonly receiver: BatchReceiver;
-  /** The payload of each slot. */
-  readonly texts: string[] = [];
-  readonly #control = newControl();
-  readonly #running: Promise<void>;
-
-  private constructor(receiver: BatchReceiver, batch: Awaited<ReturnType<typeof newBatch>>) {
-    this.receiver = receiver;
-    const onBatch = (received: number): boolean => {
-      this.texts.push(...textsOf(batch, received));
-      return true;
-    };
-    this.#running = receiver.run(batch, { onBatch }, this.#control);
-  }
-
-  static async start(address: ListenAddress, stream: Partial<StreamLimits> = {}): Promise<Subject> {
-    const options = { receiveBufferBytes: 0, sharePort: false, stream: { ...limits, ...stream } };
-    return new Subject(await openReceiver("dgram", address, options), await newBatch("dgram"));
-  }
-
-  get tally() {
-    const { streamTally } = this.receiver;
-    assert.ok(streamTally !== undefined);
-    return streamTally;
-  }
-
-  get text(): string {
-    return this.texts.join("");
-  }
-
-  async connect(): Promise<Socket> {
-    const { address } = this.receiver;
-    const socket = address.kind === "tcp" ? connect(address.port, address.host) : null;
-    const client = socket ?? connect(unix.path);
-    client.on("error", () => {});
-    await once(client, "connect");
-    return client;
-  }
-
-  stop(word = CONTROL_DRAIN): Promise<void> {
-    Atomics.store(this.#control, 0, word);
-    return this.#running;
-  }
-
-  async close(): Promise<void> {
-    await this.stop();
-    this.receiver.close();
-  }
-}
 
 for (const address of [tcp, unix]) {
   test(`${address.kind}: lines of all connections come whole, and the rest of one at its end`, async () => {
-    const subject = await Subject.start(address);
+    const subject = await StreamSubject.start(address);
     const clients = [await subject.connect(), await subject.connect()];
     for (const [i, client] of clients.entries()) {
       client.write(`begin.${i}:1|c\nhalf.${i}`);
@@ -97,7 +38,7 @@ for (const address of [tcp, unix]) {
   });
 
   test(`${address.kind}: lines that are too long are skipped and counted`, async () => {
-    const subject = await Subject.start(address);
+    const subject = await StreamSubject.start(address);
     const client = await subject.connect();
     client.end(`a\n${"b".repeat(101)}\nc\n${"d".repeat(70_000)}`);
     await waitFor("the end", () => subject.tally.connections === 0 && subject.tally.accepted === 1);
@@ -108,7 +49,7 @@ for (const address of [tcp, unix]) {
   });
 
   test(`${address.kind}: connections beyond the bound are closed at once and counted`, async () => {
-    const subject = await Subject.start(address, { connectionsMax: 2 });
+    const subject = await StreamSubject.start(address, { connectionsMax: 2 });
     const clients = [await subject.connect(), await subject.connect()];
     await waitFor("two connections", () => subject.tally.connections === 2);
     const third = await subject.connect();
@@ -126,7 +67,7 @@ for (const address of [tcp, unix]) {
   });
 
   test(`${address.kind}: idle connections are closed and counted, with their last line`, async () => {
-    const subject = await Subject.start(address, { idleTimeoutMs: 300 });
+    const subject = await StreamSubject.start(address, { idleTimeoutMs: 300 });
     const client = await subject.connect();
     const busy = await subject.connect();
     client.write("unfinished:1|c");
@@ -144,7 +85,7 @@ for (const address of [tcp, unix]) {
 
   test(`${address.kind}: clients are told to go, and what they still say is read`, async () => {
     for (const word of [CONTROL_DRAIN, CONTROL_LEAVE]) {
-      const subject = await Subject.start(address);
+      const subject = await StreamSubject.start(address);
       const clients = [await subject.connect(), await subject.connect(), await subject.connect()];
       await waitFor("the connections", () => subject.tally.connections === 3);
       clients[0]!.write("unfinished");
@@ -167,7 +108,7 @@ for (const address of [tcp, unix]) {
 }
 
 test("tcp: a client that was silent before is heard when it is told to go", async () => {
-  const subject = await Subject.start(tcp);
+  const subject = await StreamSubject.start(tcp);
   const client = await subject.connect();
   let ticks = 0;
   const { streamTally } = subject.receiver;
@@ -202,7 +143,7 @@ test("tcp: clients wait while nobody reads", async () => {
 });
 
 test("tcp: the unfinished line of a connection that is reset is dropped and counted", async () => {
-  const subject = await Subject.start(tcp);
+  const subject = await StreamSubject.start(tcp);
   const client = await subject.connect();
   client.write("whole:1|c\ncut:1");
   await waitFor("the line", () => subject.text === "whole:1|c\n");
@@ -241,7 +182,7 @@ test("tcp: what was read in a pause is kept although the connection is reset", a
 });
 
 test("tcp: :: takes IPv6 and IPv4", async () => {
-  const subject = await Subject.start({ ...tcp, host: "::" });
+  const subject = await StreamSubject.start({ ...tcp, host: "::" });
   const { address } = subject.receiver;
   assert.ok(address.kind === "tcp" && address.port > 0);
   for (const host of ["127.0.0.1", "::1"]) connect(address.port, host).end("a\n");

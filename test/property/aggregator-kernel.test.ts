@@ -6,6 +6,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Interval, type IntervalOptions } from "../../aggregator/interval.ts";
+import { DIALECTS, type ReadingOptions, SANITIZE_MODES } from "../../aggregator/reading.ts";
+import type { SnapshotterOptions } from "../../aggregator/snapshotter.ts";
 import { METRIC_TYPES, type MetricType, parseAggregate } from "../../shared/metric.ts";
 import { aggregateModel, lineArbitrary, type ModelSeries, type TestLine } from "../support/lines.ts";
 import { type DecodedSeries, decodeFrame, newIntake, outcome, TEST_NOW_MS } from "../support/snapshots.ts";
@@ -30,6 +32,17 @@ const fragment = fc.constantFrom(
     "@",
     "|@",
     "|#t:v",
+    ",",
+    "|#b:2,a:1,a:1,,veneurlocalonly,host:x",
+    "|T1700000000",
+    "|T1699999990",
+    "|c:ci-1",
+    "|e:it-false",
+    "|card:low",
+    "|zz",
+    "_e{1,1}:a|b",
+    "_sc|x|0",
+    ":1|c:2|ms:3:4|g|@0.5",
   ],
   ...[
     "1",
@@ -78,30 +91,42 @@ function lineCount(datagram: Uint8Array): number {
   return lines.filter((line, index) => line !== "" && !(line === "\r" && index <= lines.length - 1)).length;
 }
 
-test("no bytes stop the kernel, and received = accepted + dropped", async () => {
+const READINGS = DIALECTS.flatMap((dialect) =>
+  SANITIZE_MODES.map((sanitize): ReadingOptions => {
+    const isOdd = (dialect.length + sanitize.length) % 2 === 1;
+    return { dialect, sanitize, influxTags: isOdd, unknownType: "counter", untaggedCopy: !isOdd };
+  }),
+);
+
+test("no bytes stop the kernel, and received = accepted + dropped, in every dialect", async () => {
   for (const debug of [true, false]) {
-    const intake = await newIntake({ debug, seriesMax: 50 });
-    fc.assert(
-      fc.property(fc.array(datagramArbitrary, { maxLength: 8 }), (datagrams) => {
-        const { counts } = intake.snapshotter;
-        const before = { ...counts, droppedAll: counts.dropped.reduce((sum, n) => sum + n, 0) };
-        const { series } = outcome(intake, datagrams);
-        const dropped = counts.dropped.reduce((sum, n) => sum + n, 0) - before.droppedAll;
-        const accepted = counts.accepted - before.accepted;
-        const received = counts.received - before.received;
-        assert.equal(received, accepted + dropped);
-        assert.equal(
-          received,
-          datagrams.reduce((sum, datagram) => sum + lineCount(datagram), 0),
-        );
-        for (const one of series) {
-          for (const number of [one.value, one.weight, one.changes]) assert.ok(Number.isFinite(number));
-        }
-      }),
-      { numRuns: debug ? 1500 : 6000 },
-    );
+    for (const reading of READINGS)
+      await checkAnyBytes({ debug, reading, seriesMax: 50, lateWindowMs: 1e12 });
   }
 });
+
+async function checkAnyBytes(options: Partial<SnapshotterOptions>): Promise<void> {
+  const intake = await newIntake(options);
+  fc.assert(
+    fc.property(fc.array(datagramArbitrary, { maxLength: 8 }), (datagrams) => {
+      const { counts } = intake.snapshotter;
+      const before = { ...counts, droppedAll: counts.dropped.reduce((sum, n) => sum + n, 0) };
+      const { series } = outcome(intake, datagrams);
+      const dropped = counts.dropped.reduce((sum, n) => sum + n, 0) - before.droppedAll;
+      const accepted = counts.accepted - before.accepted;
+      const received = counts.received - before.received;
+      assert.equal(received, accepted + dropped);
+      assert.equal(
+        received,
+        datagrams.reduce((sum, datagram) => sum + lineCount(datagram), 0),
+      );
+      for (const one of series) {
+        for (const number of [one.value, one.weight, one.changes]) assert.ok(Number.isFinite(number));
+      }
+    }),
+    { numRuns: options.debug === true ? 150 : 500 },
+  );
+}
 
 function checkSeries(decoded: DecodedSeries, model: ModelSeries): void {
   assert.equal(decoded.updates, model.updates);

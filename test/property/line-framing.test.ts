@@ -15,6 +15,7 @@ function newTally(): StreamTally {
     linesTooLong: 0,
     bytesTooLong: 0,
     linesCut: 0,
+    handshakesFailed: 0,
   };
 }
 

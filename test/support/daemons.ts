@@ -55,7 +55,9 @@ export class TestDaemon {
   }
 
   async metrics(): Promise<Metrics> {
-    return new Metrics(await (await this.get("/metrics")).text());
+    // A daemon may close an idle connection just when it is asked over it; the second try has a new one.
+    const response = await this.get("/metrics").catch(() => this.get("/metrics"));
+    return new Metrics(await response.text());
   }
 
   /** Reads the metrics again and again until they satisfy the condition; fails after some seconds. */
@@ -136,7 +138,7 @@ function endWithTest(daemon: Daemon): void {
 export async function startAggregator(
   io: Io,
   config: Readonly<Record<string, string>> = {},
-): Promise<TestDaemon> {
+): Promise<TestDaemon & { readonly configPath: string }> {
   const folder = mkdtempSync(join(tmpdir(), "bioyino-"));
   const sections: Record<string, string> = {
     log: "level = debug\nformat = json",
@@ -147,7 +149,8 @@ export async function startAggregator(
   const text = Object.entries(sections).map(([section, keys]) => `[${section}]\n${keys}\n`);
   const file = join(folder, "suite.ini");
   writeFileSync(file, text.join("\n"));
-  return start(executable("bioyino"), "aggregator.started", ["--config", file], folder);
+  const started = await start(executable("bioyino"), "aggregator.started", ["--config", file], folder);
+  return Object.assign(started, { configPath: file });
 }
 
 /** Keys that tests rely on, unless they set them themselves. */

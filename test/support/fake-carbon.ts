@@ -1,6 +1,7 @@
 /** A carbon of which the test decides how it fails. */
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 
 /**
  * What it does with a connection:
@@ -28,6 +29,8 @@ interface Events {
 export class FakeCarbon {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Connections below those, the same without TLS. */
+  readonly #raw = new Set<Socket>();
   readonly #events = new EventEmitter<Events>();
   /** How the next connections behave. */
   readonly script: Behaviour[] = [];
@@ -36,14 +39,30 @@ export class FakeCarbon {
   /** The part of `received` that was acknowledged. */
   readonly acknowledged: Buffer[] = [];
   connectionCount = 0;
+  /** Connections that are open. */
+  get openCount(): number {
+    return this.#sockets.size;
+  }
+  /** Remote addresses, per connection. */
+  readonly remotes: string[] = [];
   port = 0;
 
-  private constructor() {
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
+  private constructor(tls: TlsOptions | undefined) {
+    const serve = (socket: Socket): void => this.#serve(socket);
+    this.#server =
+      tls === undefined
+        ? createServer({ allowHalfOpen: true }, serve)
+        : createTlsServer({ ...tls, allowHalfOpen: true }, serve).on("tlsClientError", () => {});
+    // Those whose handshake fails are seen nowhere else.
+    this.#server.on("connection", (socket: Socket) => {
+      this.#raw.add(socket);
+      socket.on("close", () => this.#raw.delete(socket));
+    });
   }
 
-  static async start(script: readonly Behaviour[] = []): Promise<FakeCarbon> {
-    const fake = new FakeCarbon();
+  /** tls: certificates, for a carbon behind TLS. */
+  static async start(script: readonly Behaviour[] = [], tls?: TlsOptions): Promise<FakeCarbon> {
+    const fake = new FakeCarbon(tls);
     fake.script.push(...script);
     fake.#server.listen(0, "127.0.0.1");
     await once(fake.#server, "listening");
@@ -80,7 +99,7 @@ export class FakeCarbon {
     if (!this.#server.listening) return;
     const closed = once(this.#server, "close");
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#raw]) socket.destroy();
     await closed;
   }
 
@@ -90,6 +109,7 @@ export class FakeCarbon {
     let bytes = 0;
     this.#sockets.add(socket);
     this.connectionCount++;
+    this.remotes.push(socket.remoteAddress ?? "");
     const act = () => {
       if (!("afterBytes" in behaviour) || bytes < behaviour.afterBytes) return;
       if (behaviour.kind === "reset") socket.resetAndDestroy();

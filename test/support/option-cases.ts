@@ -1,12 +1,17 @@
-/** What options of the relay are like: their defaults, what they take, and what is wrong with the rest. */
-import type { RelayConfig } from "../../shared/config.ts";
+/** What options are like: their defaults, what they take, and what is wrong with the rest. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseConfig } from "../../shared/config.ts";
+import { optionsOf } from "../../shared/config-options.ts";
+import { faultsOf } from "./config-fault.ts";
 
 export const MINUTE = 60_000;
 export const HOUR = 60 * MINUTE;
 
 /** What one option is like. bad: values and what is wrong with each. */
 export interface OptionCase {
-  readonly property: keyof RelayConfig;
+  /** Name in the typed configuration. */
+  readonly property: string;
   readonly fallback: unknown;
   readonly good: Readonly<Record<string, unknown>>;
   readonly bad: Readonly<Record<string, string>>;
@@ -20,12 +25,7 @@ const NO_SWITCH = "is unknown; choose one of yes, no";
 export const within = (least: string, most: string, isLess: boolean, also = ""): string =>
   `is too ${isLess ? "small" : "large"}; choose within ${least}..${most}${also}`;
 
-export function whole(
-  property: keyof RelayConfig,
-  fallback: number,
-  least: number,
-  most: number,
-): OptionCase {
+export function whole(property: string, fallback: number, least: number, most: number): OptionCase {
   return {
     property,
     fallback,
@@ -41,7 +41,7 @@ export function whole(
 
 /** bounds: as texts, then in milliseconds. */
 export function span(
-  property: keyof RelayConfig,
+  property: string,
   fallback: number,
   [least, most]: readonly [string, string],
   [leastMs, mostMs]: readonly [number, number],
@@ -61,7 +61,7 @@ export function span(
 }
 
 export function bytes(
-  property: keyof RelayConfig,
+  property: string,
   fallback: number,
   [least, most]: readonly [string, string],
   [leastBytes, mostBytes]: readonly [number, number],
@@ -78,12 +78,12 @@ export function bytes(
   };
 }
 
-export function words(property: keyof RelayConfig, fallback: string, list: string): OptionCase {
+export function words(property: string, fallback: string, list: string): OptionCase {
   const good = Object.fromEntries(list.split(", ").map((word) => [word, word]));
   return { property, fallback, good, bad: { other: `is unknown; choose one of ${list}` } };
 }
 
-export function toggle(property: keyof RelayConfig, fallback: boolean): OptionCase {
+export function toggle(property: string, fallback: boolean): OptionCase {
   const [yes, no] = ["yes", "no"].map((word) => `is neither yes nor no; write ${word}`) as [string, string];
   return {
     property,
@@ -93,10 +93,49 @@ export function toggle(property: keyof RelayConfig, fallback: boolean): OptionCa
   };
 }
 
-export function texts(
-  property: keyof RelayConfig,
-  good: string,
-  bad: Readonly<Record<string, string>>,
-): OptionCase {
+export function texts(property: string, good: string, bad: Readonly<Record<string, string>>): OptionCase {
   return { property, fallback: "", good: { [good]: good, "": "" }, bad };
+}
+
+/** A path that may be empty. */
+export function filePath(property: string): OptionCase {
+  return texts(property, "/etc/a b.pem", { ["x".repeat(1025)]: "is longer than 1024; shorten it" });
+}
+
+/** HOST:PORT, or nothing. */
+export const PAGE = {
+  fallback: undefined,
+  good: { "": undefined, "[::1]:0": { host: "::1", port: 0 } },
+  bad: { "9126": "is no address; write HOST:PORT or [IPV6]:PORT" },
+};
+
+/**
+ * Tests each option of a section, and that there are no others. also: properties that are no options.
+ */
+export function testOptions(
+  section: "relay" | "aggregator" | "idle" | "carbon" | "file" | "repeater" | "aggregation",
+  cases: Readonly<Record<string, OptionCase>>,
+  also: readonly string[] = [],
+): void {
+  const read = (text: string): Readonly<Record<string, unknown>> => ({
+    ...parseConfig(text, "x.ini")[section],
+  });
+  for (const [key, { property, fallback, good, bad }] of Object.entries(cases)) {
+    test(`${section}.${key}`, () => {
+      assert.deepEqual(read("")[property], fallback);
+      for (const [text, value] of Object.entries(good)) {
+        assert.deepEqual(read(`[${section}]\n${key} = ${text}`)[property], value, text);
+      }
+      for (const [text, fault] of Object.entries(bad)) {
+        const [line = ""] = faultsOf(`[${section}]\n${key} = ${text}`).split("\n");
+        assert.ok(line.startsWith(`line 2: ${section}.${key}`), line);
+        assert.ok(line.endsWith(`: ${fault}`), `${line}, not ${fault}`);
+      }
+    });
+  }
+  test(`[${section}] has a property for every key, and no other`, () => {
+    const properties = Object.values(cases).map(({ property }) => property);
+    assert.deepEqual(Object.keys(read("")), [...properties, ...also]);
+    assert.deepEqual(Object.keys(cases), [...optionsOf(section)!.keys()]);
+  });
 }

@@ -32,11 +32,15 @@ export function hasCarbon(): boolean {
 export async function startCarbon(): Promise<RealCarbon | undefined> {
   if (!hasCarbon()) return undefined;
   const folder = await mkdtemp(join(tmpdir(), "carbon-"));
-  const [linePort, picklePort, queryPort] = await freePorts(3);
-  await writeConfig(folder, [linePort!, picklePort!, queryPort!]);
+  const [linePort, picklePort, queryPort, udpPort] = await freePorts(4);
+  await writeConfig(folder, [linePort!, picklePort!, queryPort!, udpPort!]);
   const args = [`--config=${join(folder, "conf", "carbon.conf")}`, "--nodaemon", "start"];
   const process = spawn("carbon-cache", args, { stdio: ["ignore", "pipe", "pipe"] });
-  const carbon = new RealCarbon(process, folder, linePort!);
+  const carbon = new RealCarbon(process, folder, {
+    linePort: linePort!,
+    picklePort: picklePort!,
+    udpPort: udpPort!,
+  });
   try {
     await carbon.untilListening();
   } catch (error) {
@@ -49,14 +53,22 @@ export async function startCarbon(): Promise<RealCarbon | undefined> {
 /** A running carbon-cache. */
 export class RealCarbon {
   readonly linePort: number;
+  readonly picklePort: number;
+  readonly udpPort: number;
   readonly #process: ChildProcess;
   readonly #folder: string;
   #output = "";
 
-  constructor(process: ChildProcess, folder: string, linePort: number) {
+  constructor(
+    process: ChildProcess,
+    folder: string,
+    { linePort, picklePort, udpPort }: { linePort: number; picklePort: number; udpPort: number },
+  ) {
     this.#process = process;
     this.#folder = folder;
     this.linePort = linePort;
+    this.picklePort = picklePort;
+    this.udpPort = udpPort;
     for (const stream of [process.stdout, process.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
         this.#output = (this.#output + text).slice(-4000);
@@ -77,12 +89,17 @@ export class RealCarbon {
     }
   }
 
+  /** Path of the file in which carbon keeps a metric, once it has written it. */
+  pathOf(metric: string): string {
+    return join(this.#folder, "data", "whisper", `${fileOf(metric)}.wsp`);
+  }
+
   /**
    * Reads the points of a metric that lie in [fromSec, untilSec], by second; empty when carbon has not
    * written the metric (yet: it writes behind).
    */
   async points(metric: string, fromSec: number, untilSec: number): Promise<Map<number, number>> {
-    const file = join(this.#folder, "data", "whisper", `${fileOf(metric)}.wsp`);
+    const file = this.pathOf(metric);
     const points = new Map<number, number>();
     if (!existsSync(file)) return points;
     // whisper's range leaves its start out.
@@ -151,10 +168,9 @@ function fileOf(metric: string): string {
 
 async function writeConfig(folder: string, ports: readonly number[]): Promise<void> {
   for (const name of ["conf", "log", "run", "data"]) await mkdir(join(folder, name));
-  const receivers = ["LINE_RECEIVER", "PICKLE_RECEIVER", "CACHE_QUERY"].flatMap((name, index) => [
-    `${name}_INTERFACE = 127.0.0.1`,
-    `${name}_PORT = ${ports[index]}`,
-  ]);
+  const receivers = ["LINE_RECEIVER", "PICKLE_RECEIVER", "CACHE_QUERY", "UDP_RECEIVER"].flatMap(
+    (name, index) => [`${name}_INTERFACE = 127.0.0.1`, `${name}_PORT = ${ports[index]}`],
+  );
   const lines = [
     "[cache]",
     `STORAGE_DIR = ${join(folder, "data")}`,
@@ -164,6 +180,7 @@ async function writeConfig(folder: string, ports: readonly number[]): Promise<vo
     `PID_DIR = ${join(folder, "run")}`,
     "USER =",
     ...receivers,
+    "ENABLE_UDP_LISTENER = True",
     // By default carbon creates 50 files a minute, which looks like loss.
     "MAX_CREATES_PER_MINUTE = inf",
     "ENABLE_TAGS = False",
@@ -175,7 +192,7 @@ async function writeConfig(folder: string, ports: readonly number[]): Promise<vo
 }
 
 /** Asks the system for ports that are free at this moment. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
   const ports = servers.map((server) => (server.address() as AddressInfo).port);

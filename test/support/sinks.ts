@@ -10,12 +10,14 @@ import {
   type SinkStatus,
 } from "../../aggregator/sink/sink.ts";
 import { systemClock } from "../../shared/clock.ts";
+import { parseConfig } from "../../shared/config.ts";
 import { seededRandom } from "../../shared/random.ts";
 import { type Behaviour, FakeCarbon } from "./fake-carbon.ts";
 import { batchOf, numberedRows } from "./rows.ts";
 
 const DEADLINE_MS = 20_000;
 
+const defaults = parseConfig("", "the defaults");
 const settings = {
   connectTimeoutMs: 5000,
   writeTimeoutMs: 5000,
@@ -56,8 +58,11 @@ export async function stopSinks(): Promise<void> {
 }
 
 /** Starts a carbon whose connections behave as `script` says; stopSinks stops it. */
-export async function startCarbon(script: readonly Behaviour[] = []): Promise<FakeCarbon> {
-  const fake = await FakeCarbon.start(script);
+export async function startCarbon(
+  script: readonly Behaviour[] = [],
+  tls?: Parameters<typeof FakeCarbon.start>[1],
+): Promise<FakeCarbon> {
+  const fake = await FakeCarbon.start(script, tls);
   fakes.push(fake);
   return fake;
 }
@@ -70,19 +75,15 @@ export function openCarbon(
   ports: readonly number[],
   changes: Partial<SinkConfig["carbon"]> = {},
   context: Partial<SinkContext> = {},
-): { sinks: Sink[]; log: FakeLog } {
+): { sinks: Sink[]; log: FakeLog; context: SinkContext } {
   const address = ports.map((port) => ({ host: "127.0.0.1", port }));
   const log = new FakeLog();
-  const config = { carbon: { ...settings, address, ...changes }, console: { rows: 0 } };
-  const opened = openSinks(["carbon", "console"], {
-    config,
-    log,
-    clock: systemClock,
-    random: seededRandom(1),
-    ...context,
-  });
+  const carbon = { ...defaults.carbon, ...settings, address, ...changes };
+  const config = { ...defaults, carbon, console: { rows: 0 } };
+  const whole = { config, log, clock: systemClock, random: seededRandom(1), ...context };
+  const opened = openSinks(["carbon", "console"], whole);
   sinks.push(...opened);
-  return { sinks: opened, log };
+  return { sinks: opened, log, context: whole };
 }
 
 /** Drains a sink. Resolves with whether it got rid of everything before a deadline of 20 seconds. */
@@ -97,7 +98,9 @@ function lostRows({ rowsLost }: SinkStatus): number {
 /** The identity of every sink: nothing vanishes. */
 export function assertAccounted(sink: Sink, acceptedRows: number): void {
   const status = sink.status();
-  assert.equal(status.rowsSent + lostRows(status) + status.queuedRows, acceptedRows, JSON.stringify(status));
+  const { rowsSent, queuedRows, spooledRows = 0, rowsRestored = 0 } = status;
+  const known = rowsSent + lostRows(status) + queuedRows + spooledRows;
+  assert.equal(known, acceptedRows + rowsRestored, JSON.stringify(status));
 }
 
 /** Intervals of numbered rows, each of several batches, and the lines that carbon should read of them. */

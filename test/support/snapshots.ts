@@ -4,6 +4,7 @@
 import { type PostSnapshot, Snapshotter, type SnapshotterOptions } from "../../aggregator/snapshotter.ts";
 import { DROP_REASONS } from "../../shared/drop-reasons.ts";
 import { HEADER_BYTES, HEADER_PAYLOAD_BYTES, SLOT_BYTES, SLOT_COUNT } from "../../shared/kernel/layout.ts";
+import { DROP_NONE } from "../../shared/kernel/reasons.ts";
 
 /** One series of a snapshot, with everything that its bytes say. */
 export interface DecodedSeries {
@@ -29,7 +30,7 @@ export function decodeFrame(frame: Uint8Array): DecodedSeries[] {
   for (let at = 80; at < bytes.length; ) {
     const keyBytes = bytes.readUInt16LE(at);
     const payloadBytes = bytes.readUInt32LE(at + 16);
-    const payload = at + 20 + keyBytes;
+    const payload = at + 24 + keyBytes;
     series.push(decodeEntry(bytes, at, keyBytes, payload));
     at = payload + payloadBytes;
   }
@@ -39,7 +40,7 @@ export function decodeFrame(frame: Uint8Array): DecodedSeries[] {
 function decodeEntry(bytes: Buffer, at: number, keyBytes: number, payload: number): DecodedSeries {
   const type = TYPES[bytes[at + 2]!]!;
   const common = {
-    key: bytes.toString("latin1", at + 20, at + 20 + keyBytes),
+    key: bytes.toString("latin1", at + 24, at + 24 + keyBytes),
     type,
     updates: bytes.readUInt32LE(at + 4),
     weight: bytes.readDoubleLE(at + 8),
@@ -145,6 +146,9 @@ export async function newIntake(
         );
       });
       snapshotter.consume(batch.length, nowMs);
+      // Events are read by the host, which is not here.
+      const { exports } = snapshotter.kernel;
+      for (let event = exports.eventCount(); event > 0; event--) exports.countEvent(DROP_NONE);
     }
   };
   const cut = () => {

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Interval, type IntervalOptions } from "../../aggregator/interval.ts";
+import { DEFAULT_READING } from "../../aggregator/reading.ts";
 import { HEADER_FLAGS } from "../../shared/kernel/layout.ts";
+import { METRIC_TYPES } from "../../shared/metric.ts";
 import { decodeFrame, newIntake, outcome } from "../support/snapshots.ts";
 
 const MSG_TRUNC = 0x20;
@@ -101,6 +103,70 @@ test("series are found beyond the first 2 GiB of memory", async () => {
   assert.deepEqual(rows[0], [key, 7]);
   assert.equal(rows.length, 2);
   assert.ok(interval.tableBytes > 0);
-  const [bases] = interval.gaugeBases(1);
-  assert.equal(bases!.entries, 1);
+  const [gauges] = interval.seenSeries([METRIC_TYPES.indexOf("gauge")], false);
+  assert.equal(gauges!.length, 12 + "level".length);
+  assert.equal(interval.has(Buffer.from("level"), METRIC_TYPES.indexOf("gauge")), true);
+});
+
+test("names with commas are bounded like all others, however long their line is", async () => {
+  const reading = { ...DEFAULT_READING, influxTags: true };
+  const text = (name: string, tagBytes: number, more = "") =>
+    `${name},${"k=v,".repeat(tagBytes / 4 - 1)}z=1:1|c${more}`;
+  for (const debug of [false, true]) {
+    const intake = await newIntake({ debug, reading, nameBytesMax: 20, tagsBytesMax: 100 });
+    const lines = [
+      text("a", 60_000),
+      text("b", 60_000, "|#x:1"),
+      text("c", 100),
+      text("d", 104),
+      text("e".repeat(20), 80, `|#${"y".repeat(20)}`),
+      text("f".repeat(21), 80),
+      text("g", 80, `|#${"y".repeat(22)}`),
+    ];
+    const { series, reasons } = outcome(
+      intake,
+      lines.map((line) => Buffer.from(line)),
+    );
+    assert.deepEqual(series.map(({ key }) => key.split(";")[0]).sort(), ["c", "e".repeat(20)]);
+    assert.deepEqual(reasons.sort(), ["name_too_long", ...Array(4).fill("tags_too_long")]);
+  }
+});
+
+test("segments with tags of their own find room behind many others with long tags", async () => {
+  const intake = await newIntake({ debug: true });
+  const tags = (letter: string) => `|#${letter.repeat(8900)}`;
+  const names = Array.from({ length: 63 }, (_, index) => `n${index}`);
+  const datagrams = names.map((name) =>
+    Buffer.from(`${name}:1|c${tags("x")}|@1:2|c${tags("y")}|@1:3|c${tags("z")}`),
+  );
+  const { series, reasons } = outcome(intake, datagrams);
+  assert.deepEqual(reasons, []);
+  assert.equal(series.length, 3 * names.length);
+});
+
+test("a counter takes at most 120 bytes beside its name", async () => {
+  const count = 100_000;
+  const intake = await newIntake({ seriesMax: count });
+  const names = Array.from({ length: count }, (_, index) => `app.web.requests.number.${100_000 + index}`);
+  const datagrams: Buffer[] = [];
+  for (let first = 0; first < count; first += 1000) {
+    datagrams.push(
+      Buffer.from(
+        names
+          .slice(first, first + 1000)
+          .join(":1|c\n")
+          .concat(":1|c"),
+      ),
+    );
+  }
+  intake.send(datagrams);
+  const options = { ...intervalOptions, seriesMax: count, memoryBytesMax: 64 << 20 };
+  const interval = await Interval.create(options);
+  interval.open(1);
+  assert.equal(interval.merge(intake.cut()!).kind, "merged");
+  assert.equal(interval.seriesCount, count);
+  // The index has two places of 8 bytes for each series, and up to four just after it has grown.
+  const indexBytes = 32;
+  const bytes = interval.tableBytes / count - names[0]!.length + indexBytes;
+  assert.ok(bytes <= 120, `${bytes} bytes`);
 });

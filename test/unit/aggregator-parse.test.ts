@@ -1,6 +1,7 @@
 /** bioyino's parser vectors, with the table of where and why this parser differs on purpose. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DEFAULT_READING } from "../../aggregator/reading.ts";
 import { type DecodedSeries, newIntake, outcome } from "../support/snapshots.ts";
 import { readTsvVectors, unescapeField } from "../support/vectors.ts";
 
@@ -85,7 +86,11 @@ for (const debug of [true, false]) {
       const input = row.input!;
       const limit = /max-tags-len=(\d+)/.exec(row.options ?? "");
       const tagsBytesMax = limit === null ? 9000 : Number(limit[1]);
-      const intake = await newIntake({ debug, tagsBytesMax });
+      const intake = await newIntake({
+        debug,
+        tagsBytesMax,
+        reading: { ...DEFAULT_READING, dialect: "bioyino" },
+      });
       const datagrams = input.split("\\F").map((part) => unescapeField(part.replaceAll("\\0", "\\x00")));
       const { series, reasons } = outcome(intake, datagrams);
       const actual = [

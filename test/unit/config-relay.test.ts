@@ -1,16 +1,16 @@
 /** Every option of the relay: its default, a value that it takes, one that it does not. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig, type RelayConfig } from "../../shared/config.ts";
-import { OPTIONS, optionsOf } from "../../shared/config-options.ts";
+import { OPTIONS } from "../../shared/config-options.ts";
 import { ROUTE } from "../../shared/config-relay.ts";
-import { faultsOf } from "../support/config-fault.ts";
 import {
   bytes,
   HOUR,
   MINUTE,
   type OptionCase,
+  PAGE,
   span,
+  testOptions,
   texts,
   toggle,
   WHOLE,
@@ -19,19 +19,10 @@ import {
   words,
 } from "../support/option-cases.ts";
 
-function relay(text: string): RelayConfig {
-  return parseConfig(text, "x.ini").relay;
-}
-
 const NO_PART = "must not contain blanks, colons and bars; remove them";
 const TOO_LONG = { ["x".repeat(1025)]: "is longer than 1024; shorten it" };
 const FINGERPRINT = "is no fingerprint; copy the 16 hex digits that `statsrelay ring` prints";
 const KINDS = "choose auto, none, refusal, tcp, tcp:PORT, http:PORT/PATH or statsd:PORT";
-const PAGE = {
-  fallback: undefined,
-  good: { "": undefined, "[::1]:0": { host: "::1", port: 0 } },
-  bad: { "9126": "is no address; write HOST:PORT or [IPV6]:PORT" },
-};
 
 const CASES: Readonly<Record<keyof typeof OPTIONS.relay, OptionCase>> = {
   listen: {
@@ -220,25 +211,7 @@ const CASES: Readonly<Record<keyof typeof OPTIONS.relay, OptionCase>> = {
   "drain-timeout": span("drainTimeoutMs", 5000, ["0", "5m"], [0, 5 * MINUTE]),
 };
 
-for (const [key, { property, fallback, good, bad }] of Object.entries(CASES)) {
-  test(`relay.${key}`, () => {
-    assert.deepEqual(relay("")[property], fallback);
-    for (const [text, value] of Object.entries(good)) {
-      assert.deepEqual(relay(`[relay]\n${key} = ${text}`)[property], value, text);
-    }
-    for (const [text, fault] of Object.entries(bad)) {
-      const [line = ""] = faultsOf(`[relay]\n${key} = ${text}`).split("\n");
-      assert.ok(line.startsWith(`line 2: relay.${key}`), line);
-      assert.ok(line.endsWith(`: ${fault}`), `${line}, not ${fault}`);
-    }
-  });
-}
-
-test("there is a property for every key, and no other", () => {
-  const properties = Object.values(CASES).map(({ property }) => property);
-  assert.deepEqual(Object.keys(relay("")), [...properties, "routes"]);
-  assert.deepEqual(Object.keys(CASES), [...optionsOf("relay")!.keys()]);
-});
+testOptions("relay", CASES, ["routes"]);
 
 test("what holds sockets, threads or files open is not reloadable, everything else is", () => {
   const fixed = Object.entries({ ...OPTIONS.relay, ...ROUTE }).filter(

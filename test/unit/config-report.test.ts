@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Override, parseConfig } from "../../shared/config.ts";
 import { OperatorError } from "../../shared/errors.ts";
+import { AGGREGATE_FORMS } from "../../shared/metric.ts";
 
 /** Returns the report, without its first line when that is as expected, and the exit code. */
 function report(text: string, overrides: readonly Override[] = []): { lines: string[]; exitCode: number } {
@@ -21,9 +22,9 @@ function report(text: string, overrides: readonly Override[] = []): { lines: str
 const RELAY_KEYS = "config/suite.ini has all of [relay]";
 const CONSOLE_KEYS = "choose from rows";
 const SECTION_NAMES =
-  "log, relay, route.NAME, aggregator, carbon, console, aggregation, naming.default, naming.counter, " +
-  "naming.gauge, naming.timer, naming.set, cluster";
-const AGGREGATES = "value, count, last, min, max, sum, mean, median, updates, rate, percentile-N";
+  "log, relay, route.NAME, aggregator, listener.NAME, idle, aggregation, naming.default, naming.counter, " +
+  "naming.gauge, naming.timer, naming.set, carbon, carbon.NAME, file, repeater, console, cluster";
+const AGGREGATES = AGGREGATE_FORMS.join(", ");
 const DURATION = "is no duration of whole milliseconds; write 250ms, 30s, 5m or 1h";
 const SIZE = "is no size; write bytes, or 64k, 16m, 2g";
 const WHOLE = "is no whole number; write digits without blanks, signs or units";
@@ -137,7 +138,10 @@ const BROKEN: readonly (readonly [text: string, ...report: string[]])[] = [
     "line 2: aggregator.stats-interval = 99ms: is too small; choose within 100ms..1h, or 0 for off",
   ],
   ["[relay]\nreceive-buffer = 16MB", `line 2: relay.receive-buffer = 16MB: ${SIZE}`],
-  ["[aggregator]\nmemory-max = 5g", "line 2: aggregator.memory-max = 5g: is too large; choose within 1m..4g"],
+  [
+    "[aggregator]\nmemory-max = 17g",
+    "line 2: aggregator.memory-max = 17g: is too large; choose within 1m..16g",
+  ],
   [
     "[carbon]\nretry-delay-multiplier = 0.9",
     "line 2: carbon.retry-delay-multiplier = 0.9: is too small; choose within 1..100",
@@ -177,16 +181,14 @@ const BROKEN: readonly (readonly [text: string, ...report: string[]])[] = [
   ],
   [
     "[aggregator]\nlisten = 8125",
-    "line 2: aggregator.listen = 8125: is no listen URL; write udp://HOST:PORT or unixgram:///PATH",
+    "line 2: aggregator.listen = 8125: is no listen URL; write udp://HOST:PORT, tcp://HOST:PORT, " +
+      "tls://HOST:PORT, unixgram:///PATH or unix:///PATH",
   ],
-  ...["tcp://a:1", "unix:///a"].map(
-    (url) =>
-      [
-        `[aggregator]\nlisten = ${url}`,
-        `line 2: aggregator.listen = ${url}: has the scheme "${url.slice(0, url.indexOf(":"))}"; ` +
-          "this version listens on udp and unixgram",
-      ] as const,
-  ),
+  [
+    "[aggregator]\nlisten = http://a:1",
+    'line 2: aggregator.listen = http://a:1: has the scheme "http"; ' +
+      "choose one of udp, tcp, tls, unixgram, unix",
+  ],
   [
     "[relay]\nlisten = udp://a",
     "line 2: relay.listen = udp://a: is no address; write HOST:PORT or [IPV6]:PORT",

@@ -7,13 +7,16 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { loadConfig, type Override, parseConfig, type SuiteConfig } from "../../shared/config.ts";
+import { type NAMED, PARENTS } from "../../shared/config-named.ts";
 import { optionsOf, SECTIONS } from "../../shared/config-options.ts";
 import { defaultOf, listRule, parentOf } from "../../shared/config-rows.ts";
 import { parseDuration, parseSize, printDuration, printSize } from "../../shared/config-values.ts";
 import { OperatorError } from "../../shared/errors.ts";
+import { AGGREGATE_FORMS } from "../../shared/metric.ts";
 
 const top = findTop(dirname(fileURLToPath(import.meta.url)));
-const EXAMPLE_ROUTE = optionsOf("route.mirror")!;
+/** The named sections that suite.ini shows as comments. */
+const SHOWN = ["route.mirror", "listener.agent", "carbon.archive"];
 const suiteFile = join(top, "config", "suite.ini");
 const folder = mkdtempSync(join(tmpdir(), "config-test-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -44,7 +47,7 @@ function faultOf(path: string): string {
   assert.fail(`accepted: ${path}`);
 }
 
-/** Keys as suite.ini shows them, section by section; the section that is a comment is called `#`. */
+/** Keys as suite.ini shows them, section by section. */
 function shownKeys(): string[] {
   const shown: string[] = [];
   let section = "";
@@ -52,12 +55,15 @@ function shownKeys(): string[] {
   for (const line of readFileSync(suiteFile, "utf8").split("\n")) {
     const [, mark, header] = /^(# )?\[(.*)\]$/.exec(line) ?? [];
     const [, key, brackets, value] = /^(?:# )?([a-z-]+)(\[\])? =(.*)$/.exec(line) ?? [];
-    if (header !== undefined) section = mark === undefined ? header : "#";
+    if (header !== undefined) {
+      section = header;
+      assert.equal(mark !== undefined, SHOWN.includes(header), `[${header}] is a comment, or not`);
+    }
     if (key !== undefined) {
       assert.ok(isExplained || line.startsWith("#"), `${section}.${key} is not explained`);
       const isInherited = line.startsWith("#");
       shown.push(`${section}.${key}${isInherited ? "" : ` =${value}`}`);
-      const option = section === "#" ? EXAMPLE_ROUTE.get(key) : SECTIONS.get(section)?.get(key);
+      const option = optionsOf(section)?.get(key);
       if (brackets !== undefined) assert.ok(listRule(option!) !== undefined, `${key} is no list`);
     }
     isExplained = line.startsWith("#") || (isExplained && key !== undefined);
@@ -70,20 +76,49 @@ test("suite.ini has every key in the order of the table, explained, at its defau
     ...[...options].map(([key, option]) =>
       parentOf(option) === undefined ? `${name}.${key} = ${defaultOf(option)}`.trimEnd() : `${name}.${key}`,
     ),
-    ...(name === "relay" ? [...EXAMPLE_ROUTE.keys()].map((key) => `#.${key}`) : []),
+    ...SHOWN.filter((shown) => PARENTS[shown.split(".")[0] as keyof typeof NAMED] === name).flatMap((shown) =>
+      [...optionsOf(shown)!.keys()].map((key) => `${shown}.${key}`),
+    ),
   ]);
   assert.deepEqual(shownKeys(), wanted);
 });
 
-test("the route that suite.ini shows is a good one", () => {
+/** A section that suite.ini shows as a comment, as it would stand in a file. */
+function shownSection(name: string): string {
   const lines = readFileSync(suiteFile, "utf8").split("\n");
-  const from = lines.indexOf("# [route.mirror]");
-  const to = lines.indexOf("[aggregator]");
-  const bare = lines.slice(from, to).map((line) => line.replace(/^# (?=\[|[a-z-]+(?:\[\])? =)/, ""));
-  const { routes } = parse(bare.join("\n")).relay;
+  const from = lines.indexOf(`# [${name}]`);
+  const to = lines.findIndex((line, index) => index > from && line.startsWith("["));
+  return lines
+    .slice(from, to)
+    .map((line) => line.replace(/^# (?=\[|[a-z-]+(?:\[\])? =)/, ""))
+    .join("\n");
+}
+
+test("the sections that suite.ini shows as comments are good ones", () => {
+  const text = `${SHOWN.map(shownSection).join("\n")}\n[aggregator]\nsinks = carbon carbon.archive`;
+  const warnings: string[] = [];
+  const { relay, aggregator, carbon } = parseConfig(text, "x.ini", [], (warning) => warnings.push(warning));
+  assert.deepEqual(warnings, []);
   assert.deepEqual(
-    routes.map(({ name, match, mode, sharePercent }) => [name, match, mode, sharePercent]),
+    relay.routes.map(({ name, match, mode, sharePercent }) => [name, match, mode, sharePercent]),
     [["mirror", ["app.**"], "copy", 5]],
+  );
+  assert.deepEqual(
+    aggregator.listeners.map(({ name, listen, framing, socketMode }) => [name, listen, framing, socketMode]),
+    [["agent", [{ kind: "unix", path: "/run/bioyino/agent.sock" }], "length", 0o666]],
+  );
+  assert.deepEqual(
+    carbon.others.map(({ name, protocol, format, connections }) => [name, protocol, format, connections]),
+    [["archive", "tls", "pickle", 4]],
+  );
+});
+
+test("suite.ini names every aggregate", () => {
+  const text = readFileSync(suiteFile, "utf8").replace(/^[^#].*$/gm, "");
+  const isNamed = (form: string): boolean => new RegExp(`(?<![\\w-])${form}(?![\\w-])`).test(text);
+  assert.deepEqual(
+    AGGREGATE_FORMS.filter((form) => !isNamed(form)),
+    [],
   );
 });
 
@@ -111,9 +146,19 @@ test("the defaults are typed values", () => {
     aggregation.timer.map((one) => one.name).filter((name) => name.startsWith("percentile")),
     ["percentile-75", "percentile-95", "percentile-98", "percentile-99", "percentile-999"],
   );
-  assert.deepEqual(naming.timer, { destination: "smart", prefix: "", tag: "aggregate" });
+  assert.deepEqual(naming.timer, {
+    destination: "smart",
+    prefix: "",
+    suffix: "",
+    tag: "aggregate",
+    prefixOverrides: [],
+    postfixes: [],
+    tagValues: [],
+  });
   assert.deepEqual(cluster, { snapshotIntervalMs: 1000 });
-  assert.deepEqual(others, {
+  // Those of the aggregator and its sinks are in config-aggregator.test.ts.
+  const { idle: _, file: __, repeater: ___, ...rest } = others;
+  assert.deepEqual(rest, {
     fileKind: "suite",
     log: { level: "info", format: "json" },
     console: { rows: 40 },
@@ -146,8 +191,9 @@ test("what a type does not say about names it takes from the default, field by f
   const { naming } = parse(
     "[naming.timer]\ntag = t\nprefix =\n[naming.default]\nprefix = p\ndestination = both",
   );
-  assert.deepEqual(naming.timer, { destination: "both", prefix: "", tag: "t" });
-  assert.deepEqual(naming.set, { destination: "both", prefix: "p", tag: "aggregate" });
+  const { timer, set } = naming;
+  assert.deepEqual([timer.destination, timer.prefix, timer.tag], ["both", "", "t"]);
+  assert.deepEqual([set.destination, set.prefix, set.tag], ["both", "p", "aggregate"]);
 });
 
 test("addresses", () => {

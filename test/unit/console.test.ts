@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { RowBatch } from "../../aggregator/row.ts";
-import { type ConsoleOutput, ConsoleSink, createConsoleSinks } from "../../aggregator/sink/console.ts";
+import { ConsoleSink, createConsoleSinks } from "../../aggregator/sink/console.ts";
+import type { ConsoleOutput } from "../../aggregator/sink/console-output.ts";
 import type { SinkContext } from "../../aggregator/sink/sink.ts";
+import { parseConfig } from "../../shared/config.ts";
 import { seededRandom } from "../../shared/random.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { batchOf, numberedRows, type TestRow } from "../support/rows.ts";
@@ -26,7 +28,7 @@ const clock = new ManualClock();
 const noLog = { error() {}, warn() {}, info() {}, debug() {} };
 
 function contextOf(rows: number, output: FakeOutput, ownPrefixes: string[] = []): SinkContext {
-  const config = { console: { rows }, carbon: {} as SinkContext["config"]["carbon"] };
+  const config = { ...parseConfig("", "the defaults"), console: { rows } };
   return { config, output, ownPrefixes, clock, log: noLog, random: seededRandom(1) };
 }
 
@@ -163,30 +165,40 @@ test("colour is for terminals, unless declined", () => {
   }
 });
 
+/** Rows sent, lost and queued. */
+function ledger(sink: ConsoleSink): { sent: number; unwritable: number; shutdown: number; queued: number } {
+  const { rowsSent, rowsLost, queuedRows } = sink.status();
+  return { sent: rowsSent, unwritable: rowsLost.unwritable, shutdown: rowsLost.shutdown, queued: queuedRows };
+}
+
 test("every row is sent, lost or queued, whatever the output does", async () => {
   const output = new FakeOutput();
   const sink = new ConsoleSink(contextOf(2, output));
   sink.accept(batchOf(numberedRows("a", 5)));
   sink.accept(batchOf(numberedRows("b", 3), { interval: 2, lastOfInterval: false }));
-  assert.equal(sink.status().rowsSent, 5);
-  assert.equal(sink.status().queuedRows, 3);
+  assert.deepEqual(ledger(sink), { sent: 0, unwritable: 0, shutdown: 0, queued: 8 });
   assert.equal(await sink.drain(clock.monotonicMs() + 1000), true);
-  assert.equal(sink.status().rowsSent, 8);
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 0, shutdown: 0, queued: 0 });
 
   output.writableLength = 2 << 20;
   sink.accept(batchOf(numberedRows("c", 4), { interval: 3 }));
-  assert.equal(sink.status().rowsLost.unwritable, 4);
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 4, shutdown: 0, queued: 0 });
   output.writableLength = 0;
-  output.emit("error", new Error("EPIPE"));
+  output.isRead = false;
   sink.accept(batchOf(numberedRows("d", 6), { interval: 4 }));
-  assert.equal(sink.status().rowsLost.unwritable, 10);
-  assert.equal(sink.status().lastError, "EPIPE");
-  sink.close();
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 4, shutdown: 0, queued: 6 });
+  output.emit("error", new Error("EPIPE"));
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 10, shutdown: 0, queued: 0 });
   sink.accept(batchOf(numberedRows("e", 7), { interval: 5 }));
-  assert.equal(sink.status().rowsLost.shutdown, 7);
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 17, shutdown: 0, queued: 0 });
+  assert.equal(sink.status().lastError, "EPIPE");
+  sink.accept(batchOf(numberedRows("f", 2), { interval: 6, lastOfInterval: false }));
+  sink.close();
+  sink.accept(batchOf(numberedRows("g", 8), { interval: 7 }));
+  assert.deepEqual(ledger(sink), { sent: 8, unwritable: 17, shutdown: 10, queued: 0 });
 });
 
-test("draining gives up at the deadline when nobody reads", async () => {
+test("draining gives up at the deadline when nobody reads, and what was not printed is lost", async () => {
   const output = new FakeOutput();
   output.isRead = false;
   const sink = new ConsoleSink(contextOf(2, output));
@@ -194,6 +206,28 @@ test("draining gives up at the deadline when nobody reads", async () => {
   const drained = sink.drain(clock.monotonicMs() + 1000);
   clock.advance(1000);
   assert.equal(await drained, false);
+  assert.deepEqual(ledger(sink), { sent: 0, unwritable: 0, shutdown: 5, queued: 0 });
+});
+
+test("a sink that is closed ends the drain", async () => {
+  const output = new FakeOutput();
+  output.isRead = false;
+  const sink = new ConsoleSink(contextOf(2, output));
+  sink.accept(batchOf(numberedRows("a", 5)));
+  const drained = sink.drain(clock.monotonicMs() + 1000);
+  sink.close();
+  assert.equal(await drained, false);
+});
+
+test("another number of rows is in force from the next interval on", () => {
+  const output = new FakeOutput();
+  const context = contextOf(1, output);
+  const sink = new ConsoleSink(context);
+  sink.accept(batchOf(numberedRows("a", 3)));
+  assert.equal(sink.configure({ ...context.config, console: { rows: 2 } }), true);
+  sink.accept(batchOf(numberedRows("b", 3), { interval: 2 }));
+  assert.deepEqual(output.text.match(/more rows?/g)?.length, 2);
+  assert.match(output.text, /and 2 more rows.*and 1 more row\n$/s);
 });
 
 test("no rows to show, no sink", () => {

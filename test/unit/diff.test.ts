@@ -7,7 +7,7 @@ import { diffRings, leastMovedShare, movedShare, NOWHERE } from "../../relay/com
 import { describeDiff } from "../../relay/command/diff-report.ts";
 import { MADE_NAMES_MAX, makeNames, readNames } from "../../relay/command/name-source.ts";
 import type { PlacedRing, Placement, Placer } from "../../relay/command/placement.ts";
-import { showName } from "../../relay/name-text.ts";
+import { showName } from "../../shared/name-text.ts";
 
 /** Which destinations a ring gives a name, by its number. */
 type Rule = (number: number) => readonly string[] | undefined;

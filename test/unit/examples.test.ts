@@ -32,6 +32,11 @@ function relayOf(path: string): RelayConfig {
   return loadConfig(join(examples, path)).relay;
 }
 
+/** Whether it is for bioyino alone. */
+function isOfAggregator(path: string): boolean {
+  return /^\[aggregator\]$/m.test(read(path)) && !/^\[relay\]$/m.test(read(path));
+}
+
 const iniFiles = files.filter((path) => path.endsWith(".ini"));
 
 test("there are examples", () => {
@@ -41,15 +46,54 @@ test("there are examples", () => {
 for (const path of iniFiles) {
   test(`${path} is valid, without a warning`, () => {
     const warnings: string[] = [];
-    const { relay } = loadConfig(join(examples, path), [], (text) => warnings.push(text));
+    const { relay, aggregator } = loadConfig(join(examples, path), [], (text) => warnings.push(text));
     // A file of another program is announced as such.
     const announced = path === "fleet/rust-proxy.ini" ? 1 : 0;
     assert.equal(warnings.length, announced, warnings.join("; "));
     if (announced > 0) assert.match(warnings[0]!, /Rust sharding proxy/);
-    if (!path.endsWith("bioyino.ini"))
-      assert.ok(relay.destinations.length > 0, "a relay without destinations");
+    if (!isOfAggregator(path)) assert.ok(relay.destinations.length > 0, "a relay without destinations");
+    else assert.ok(aggregator.sinks.length > 0, "an aggregator without sinks");
   });
 }
+
+test("each example says what it is for", () => {
+  for (const path of iniFiles) assert.match(read(path), /^# \S.{20,}/, path);
+});
+
+test("etsy's example has etsy's names", () => {
+  const { aggregator, aggregation, naming, idle } = loadConfig(join(examples, "etsy.ini"));
+  assert.equal(aggregation.preset, "etsy-legacy");
+  assert.deepEqual([aggregator.sanitize, aggregator.unknownType], ["etsy", "counter"]);
+  assert.ok(Object.values(idle).every((ms) => ms === Number.POSITIVE_INFINITY));
+  assert.ok(aggregation.timer.some(({ label }) => label === "upper_90"));
+  assert.equal(naming.timer.prefix, "stats.timers");
+  // No default may differ from what etsy's own prefix of its metrics is.
+  assert.equal(aggregator.statsPrefix, "statsd");
+});
+
+test("listeners of the examples are read as their comments say", () => {
+  const dogstatsd = loadConfig(join(examples, "dogstatsd.ini")).aggregator;
+  assert.deepEqual(
+    [dogstatsd, ...dogstatsd.listeners].map(({ dialect, framing, listen }) => [
+      dialect,
+      framing,
+      listen[0]?.kind,
+    ]),
+    [
+      ["dogstatsd", "lines", "udp"],
+      ["dogstatsd", "lines", "unixgram"],
+      ["dogstatsd", "length", "unix"],
+    ],
+  );
+  const [signed] = loadConfig(join(examples, "brubeck.ini")).aggregator.listeners;
+  assert.notEqual(signed?.hmacKeyFile, "");
+  const [clients] = loadConfig(join(examples, "secure.ini")).aggregator.listeners;
+  assert.deepEqual(
+    clients?.listen.map(({ kind }) => kind),
+    ["tls"],
+  );
+  assert.notEqual(clients?.tlsClientCa, "");
+});
 
 test("the list of examples names each file, and each file that it names is there", () => {
   const named = [...read("README.md").matchAll(/\]\(([^)]+)\)/g)].map((match) => match[1]!);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describePlacements, placeNames } from "../../relay/command/explain.ts";
 import type { Placement, Placer } from "../../relay/command/placement.ts";
-import { readName, showName, showText } from "../../relay/name-text.ts";
+import { readName, showName, showText } from "../../shared/name-text.ts";
 
 const TARGET = {
   ring: "main",

@@ -9,10 +9,10 @@ import {
   type HttpRoute,
   type HttpServer,
   jsonResponse,
-  standardRoutes,
   startHttp,
   textResponse,
 } from "../../shared/http.ts";
+import { standardRoutes } from "../../shared/standard-routes.ts";
 
 const open: HttpServer[] = [];
 afterEach(async () => {

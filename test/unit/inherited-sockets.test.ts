@@ -99,6 +99,12 @@ test("addresses of all kinds of sockets are found", { skip }, async () => {
   rmSync(folder, { recursive: true });
 });
 
+test("a listen address of TLS takes a TCP socket", () => {
+  const listen: ListenAddress[] = [{ kind: "tls", host: "127.0.0.1", port: 1 }];
+  const address: ListenAddress = { kind: "tcp", host: "127.0.0.1", port: 1 };
+  assert.deepEqual(matchInherited(listen, [{ fd: 3, address }]), [3]);
+});
+
 test("each listen address gets the socket that is bound to it", () => {
   const listen: ListenAddress[] = [
     udp("127.0.0.1", 1),

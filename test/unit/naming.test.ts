@@ -1,25 +1,35 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Namer, type NamingDestination, type NamingRule } from "../../aggregator/naming.ts";
+import {
+  Namer,
+  type NamerOptions,
+  type NamingDestination,
+  type NamingRule,
+} from "../../aggregator/naming.ts";
 import { OperatorError } from "../../shared/errors.ts";
 import { METRIC_TYPES, type MetricType, parseAggregate } from "../../shared/metric.ts";
 
 const TIMER = METRIC_TYPES.indexOf("timer");
 const DESTINATIONS: readonly NamingDestination[] = ["smart", "name", "tag", "both"];
 
-function namerOf(rule: Partial<NamingRule>, aggregate: string): Namer {
+function namerOf(rule: Partial<NamingRule>, aggregate: string, options: NamerOptions = {}): Namer {
   const whole: NamingRule = { destination: "smart", prefix: "", tag: "aggregate", ...rule };
   const perType = <T>(value: T) =>
     Object.fromEntries(METRIC_TYPES.map((type) => [type, value])) as Record<MetricType, T>;
   const parsed = parseAggregate(aggregate);
   assert.ok(parsed);
-  return new Namer(perType(whole), perType([parsed]));
+  return new Namer(perType(whole), perType([parsed]), options);
 }
 
 /** Names a key through a buffer whose surroundings must stay as they are. */
-function nameOf(key: Buffer, rule: Partial<NamingRule>, aggregate: string): string {
-  const namer = namerOf(rule, aggregate);
+function nameOf(
+  key: Buffer,
+  rule: Partial<NamingRule>,
+  aggregate: string,
+  options: NamerOptions = {},
+): string {
+  const namer = namerOf(rule, aggregate, options);
   const source = Buffer.concat([Buffer.from(";=x"), key, Buffer.from(";=x")]);
   const target = Buffer.alloc(key.length + namer.maxExtraBytes + 4, "#");
   const length = namer.write(target, 2, source, 3, 3 + key.length, TIMER, 0);
@@ -61,7 +71,7 @@ const edgeCases: Case[] = [
   ["a.b;aggregate=1;aggregate=2", { destination: "both" }, "sum", "a.b.sum;aggregate=sum"],
   ["a.b;aggregate=mine", { destination: "name" }, "sum", "a.b.sum;aggregate=mine"],
   // Byte-wise, `aggregate!` lies between the bare key and `aggregate=`.
-  ["a.b;aggregate!=1;aggregate=2", {}, "sum", "a.b;aggregate=sum;aggregate!=1"],
+  ["a.b;aggregate!=1;aggregate=2", {}, "sum", "a.b;aggregate=sum;aggregate_=1"],
   ["a.b;aggregates=1", {}, "sum", "a.b;aggregate=sum;aggregates=1"],
   ["a.b;aggregat=1", {}, "sum", "a.b;aggregat=1;aggregate=sum"],
   ["a.b;aggregate=mine", {}, "value", "a.b;aggregate=mine"],
@@ -78,7 +88,46 @@ const edgeCases: Case[] = [
   ["a.b;host=x", { tag: "stat" }, "percentile-99.9", "a.b;host=x;stat=percentile.99.9"],
 ];
 
-for (const [key, rule, aggregate, expected] of [...tableCases, ...referenceCases, ...edgeCases]) {
+const text = (aggregate: string, words: string) => [{ aggregate, text: words }];
+
+/** Suffixes, overrides, and other words for aggregates. */
+const wordCases: Case[] = [
+  ["a.b", { suffix: "h" }, "sum", "a.b.sum.h"],
+  ["a.b", { suffix: ".h" }, "value", "a.b.h"],
+  ["a.b;z=1", { suffix: "h", destination: "name" }, "sum", "a.b.sum.h;z=1"],
+  ["a.b;z=1", { suffix: "h" }, "sum", "a.b.h;aggregate=sum;z=1"],
+  ["a.b", { suffix: "h", destination: "both" }, "sum", "a.b.sum.h;aggregate=sum"],
+  ["t", { prefix: "g", postfixes: text("max", "upper") }, "max", "g.t.upper"],
+  ["t", { prefix: "g", postfixes: text("max", "upper") }, "min", "g.t.min"],
+  ["t", { postfixes: text("max", ".upper") }, "max", "t.upper"],
+  ["t", { postfixes: [...text("max", "upper"), ...text("max", "top")] }, "max", "t.top"],
+  ["t", { prefixOverrides: text("updates", "dbg") }, "updates", "dbg.t.updates"],
+  ["t", { prefix: "g", prefixOverrides: text("updates", "dbg") }, "sum", "g.t.sum"],
+  ["t", { prefix: "g", prefixOverrides: text("updates", "") }, "updates", "t.updates"],
+  ["t", { postfixes: text("updates", "") }, "updates", "t"],
+  ["t;x=1", { postfixes: text("updates", "") }, "updates", "t;aggregate=updates;x=1"],
+  ["t;x=1", { tagValues: text("max", "upper") }, "max", "t;aggregate=upper;x=1"],
+  ["t;x=1", { tagValues: text("max", "") }, "max", "t;x=1"],
+  ["t", { tagValues: text("max", ""), destination: "both" }, "max", "t.max"],
+  ["t", { postfixes: text("value", "count"), destination: "name" }, "value", "t.count"],
+  ["t;x=1", { tagValues: text("value", "all") }, "value", "t;aggregate=all;x=1"],
+];
+
+/** Tags that carbon's own parser refuses. */
+const mendedCases: Case[] = [
+  ["a;bare", {}, "value", "a;bare=true"],
+  ["a;bare;z=1", { destination: "name" }, "sum", "a.sum;bare=true;z=1"],
+  ["a;k=", {}, "value", "a;k=none"],
+  ["a;=v", {}, "value", "a;_=v"],
+  ["a;=", {}, "value", "a;_=none"],
+  ["a;k!x^y=a!b^c", {}, "value", "a;k_x_y=a!b^c"],
+  ["a;k=~v~", {}, "value", "a;k=_v~"],
+  ["a;k=a=b", {}, "value", "a;k=a=b"],
+  ["a;bare", {}, "sum", "a;aggregate=sum;bare=true"],
+];
+
+const cases = [...tableCases, ...referenceCases, ...edgeCases, ...wordCases, ...mendedCases];
+for (const [key, rule, aggregate, expected] of cases) {
   test(`${aggregate} of ${key} ${JSON.stringify(rule)} is ${expected}`, () => {
     assert.equal(nameOf(Buffer.from(key), rule, aggregate), expected);
   });
@@ -112,7 +161,45 @@ test("types and aggregates have their own names", () => {
   assert.equal(name("counter", 0), "counter.x");
   assert.equal(name("counter", 1), "counter.x.rate");
   assert.equal(name("set", 0), "set.x.count");
-  assert.equal(namer.maxExtraBytes, "counter.".length + ".rate".length);
+  assert.ok(namer.maxExtraBytes >= "counter.".length + ".rate".length);
+});
+
+test("etsy's tags stay as they came", () => {
+  const key = Buffer.from("a;bare;k=;=v;x!=~y");
+  assert.equal(nameOf(key, {}, "value", { preset: "etsy" }), "a;bare;k=;=v;x!=~y");
+  assert.equal(nameOf(key, {}, "value", { preset: "etsy-legacy" }), "a;bare;k=;=v;x!=~y");
+});
+
+const prometheusCases: Case[] = [
+  ["a.b-c/d", {}, "count", "a_b_c_d_count"],
+  ["a:b", {}, "value", "a:b"],
+  ["9a.b", {}, "sum", "_9a_b_sum"],
+  ["9a", { prefix: "p.q" }, "sum", "p_q_9a_sum"],
+  ["a", { suffix: "x-y" }, "sum", "a_sum_x_y"],
+  ["a.b;h.x=1.2;9z=~;bare", {}, "max", "a_b_max;h_x=1.2;_9z=_;bare=true"],
+  [
+    "a.b;z=1",
+    { tag: "quantile", tagValues: text("percentile-99", "0.99") },
+    "percentile-99",
+    "a_b;quantile=0.99;z=1",
+  ],
+  ["a.b", { tag: "quantile" }, "percentile-99", "a_b;quantile=percentile.99"],
+  ["a.b", { destination: "name" }, "percentile-99", "a_b_percentile_99"],
+  ["größe", {}, "value", "gr____e"],
+];
+
+for (const [key, rule, aggregate, expected] of prometheusCases) {
+  test(`Prometheus's ${aggregate} of ${key} ${JSON.stringify(rule)} is ${expected}`, () => {
+    assert.equal(nameOf(Buffer.from(key), rule, aggregate, { preset: "prometheus" }), expected);
+  });
+}
+
+test("more tags than the kernel takes are not mended, and the name keeps within its bound", () => {
+  const tags = Array.from({ length: 300 }, () => "b");
+  const name = nameOf(Buffer.from(["a", ...tags].join(";")), {}, "value");
+  const written = name.split(";").slice(1);
+  assert.equal(written.filter((tag) => tag === "b=true").length, 256);
+  assert.equal(written.filter((tag) => tag === "b").length, 44);
 });
 
 test("a tag key that is none is the operator's fault", () => {
@@ -136,7 +223,14 @@ function slowName(key: string, rule: NamingRule, label: string): string {
     tags = tags.filter((part) => part.endsWith("\0") || !(part === tag || part.startsWith(`${tag}=`)));
   }
   const body = `${name}${inName && label !== "" ? `.${label}` : ""}`;
-  return [(prefix === "" ? "" : `${prefix}.`) + body, ...tags].join(";").replace("\0", "");
+  const written = tags.map((part) => (part.endsWith("\0") ? part.slice(0, -1) : mendTag(part)));
+  return [(prefix === "" ? "" : `${prefix}.`) + body, ...written].join(";");
+}
+
+function mendTag(part: string): string {
+  const [, key = "", value] = /^([^=]*)(?:=(.*))?$/s.exec(part)!;
+  const written = value === undefined ? "true" : value.replace(/^~/, "_");
+  return `${key.replace(/[!^]/g, "_") || "_"}=${written || "none"}`;
 }
 
 /** Few letters, so that keys of tags meet often; one of them above ASCII. */
@@ -159,5 +253,30 @@ test("names are those of a slow implementation, for any key", () => {
       assert.equal(nameOf(Buffer.from(text, "latin1"), one, kind), expected);
     }),
     { numRuns: 3000 },
+  );
+});
+
+/** carbon's own rules: TaggedSeries.parse() in its util.py, and lines of three fields. */
+function isCarbonName(name: string): boolean {
+  const [metric, ...tags] = name.split(";");
+  return metric !== "" && tags.every((tag) => /^[^!^=]+=[^~]/s.test(tag));
+}
+
+test("whatever tags a series has, carbon takes its name", () => {
+  const tag = fc.string({ unit: fc.constantFrom("a", "=", "!", "^", "~", ".", ""), maxLength: 5 });
+  const rule = fc.record({
+    destination: fc.constantFrom(...DESTINATIONS),
+    prefix: fc.constantFrom("", "p"),
+    tag: fc.constantFrom("a", "b"),
+  });
+  fc.assert(
+    fc.property(fc.array(tag, { maxLength: 6 }), rule, (tags, one) => {
+      const key = ["x", ...tags.sort()].join(";");
+      for (const preset of ["bioyino", "veneur", "prometheus"] as const) {
+        const name = nameOf(Buffer.from(key), one, "sum", { preset });
+        assert.ok(isCarbonName(name), `${preset}: ${key} is ${name}`);
+      }
+    }),
+    { numRuns: 1000 },
   );
 });

@@ -4,9 +4,9 @@ import { appendFileSync, readFileSync, rmSync, statSync, truncateSync, writeFile
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import { crc32 } from "../../relay/outlet/checksum.ts";
 import { encodeRecords, RecordReader, type SpoolRecord } from "../../relay/outlet/record.ts";
 import { Segment, segmentHeadBytes } from "../../relay/outlet/segment.ts";
+import { crc32 } from "../../shared/checksum.ts";
 import { newSpoolDir } from "../support/outlet-rig.ts";
 
 const WALL_MS = 1_700_000_000_000;

@@ -111,3 +111,14 @@ test("a snapshot that found no room still tells which intervals are closed", asy
     [(TEST_NOW_MS + DAY_MS) / INTERVAL_MS, now, now + 1],
   );
 });
+
+test("behind a clock that was a day ahead, gauges go by the right time again", async () => {
+  const { a, b, points, step } = await newSetting();
+  await step(a, TEST_NOW_MS + DAY_MS, "g:1|g");
+  await step(b, TEST_NOW_MS, "n:1|c");
+  await step(a, TEST_NOW_MS, "g:2|g");
+  await step(b, TEST_NOW_MS + 500, "g:3|g");
+  for (const intake of [a, b]) await step(intake, TEST_NOW_MS + INTERVAL_MS);
+  const levels = points.filter(([stampSec, name]) => name === "g" && stampSec <= TEST_NOW_MS / 1000 + 10);
+  assert.deepEqual(levels, [[TEST_NOW_MS / 1000 + 10, "g", 3]]);
+});

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { runCommand } from "../../bin/relay-commands.ts";
 import type { Placer } from "../../relay/command/placement.ts";
-import { showName } from "../../relay/name-text.ts";
-import { Terminal } from "../../relay/top/terminal.ts";
 import type { RelayConfig } from "../../shared/config.ts";
 import { type HttpRequest, jsonResponse, startHttp } from "../../shared/http.ts";
+import { showName } from "../../shared/name-text.ts";
+import { Terminal } from "../../shared/terminal/terminal.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "relay-commands-"));
 after(() => rmSync(folder, { recursive: true }));

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  drawBar,
-  formatRate,
-  renderScreen,
-  type ScreenOptions,
-  type TopPage,
-} from "../../relay/top/screen.ts";
-import { fitEnd, fitMiddle, textWidth } from "../../relay/top/text-width.ts";
+import { renderScreen, type ScreenOptions, type TopPage } from "../../relay/top/screen.ts";
+import { drawBar, formatRate } from "../../shared/terminal/figures.ts";
+import { fitEnd, fitMiddle, textWidth } from "../../shared/terminal/text-width.ts";
 
 const OPTIONS: ScreenOptions = {
   width: 80,

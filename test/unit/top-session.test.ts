@@ -4,8 +4,8 @@ import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { test } from "node:test";
 import type { TopPage } from "../../relay/top/screen.ts";
 import { type TopOptions, watchTop } from "../../relay/top/session.ts";
-import { Terminal, type TextOutput } from "../../relay/top/terminal.ts";
 import { type HttpServer, jsonResponse, startHttp, textResponse } from "../../shared/http.ts";
+import { Terminal, type TextOutput } from "../../shared/terminal/terminal.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { waitFor } from "../support/wait-for.ts";
 

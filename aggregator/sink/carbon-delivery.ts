@@ -1,0 +1,17 @@
+/** One attempt to deliver a chunk, whatever it travels by. */
+
+/** How long each step may take, in milliseconds. */
+export interface CarbonTimeouts {
+  /** Looking the name up included. */
+  readonly connectTimeoutMs: number;
+  /** Longest time without the system taking a slice. */
+  readonly writeTimeoutMs: number;
+  /** Longest wait for the remote's FIN after this end was closed. */
+  readonly ackTimeoutMs: number;
+}
+
+/** Reports once: undefined for delivered, otherwise what went wrong. */
+export interface CarbonDelivery {
+  /** Gives the attempt up; nothing is reported any more. */
+  abort(): void;
+}

@@ -1,0 +1,347 @@
+/**
+ * The disk spool of one sink: batches for which memory has no room, or that a crash may not cost, in the
+ * order in which they were accepted. Its folder has one segment after the other, and belongs to one process.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Clock } from "../../../shared/clock.ts";
+import type { DiskCopy } from "../queued-batch.ts";
+import type { SinkLog } from "../sink.ts";
+import { type FolderHolder, type FolderLock, lockFolder } from "./lock.ts";
+import { bytesOf, leadingBatches, type SpoolBatch } from "./record.ts";
+import { type ReadBatch, Segment } from "./segment.ts";
+import { SEGMENT_HEAD_BYTES } from "./segment-head.ts";
+import type { SpoolBounds, SpoolLossReason } from "./spool-bounds.ts";
+import { syncFolder } from "./whole-access.ts";
+
+/** Size at which a segment is ended. */
+const SEGMENT_BYTES_MAX = 16 << 20;
+/** A small spool has several segments too, so that dropping the oldest is not dropping everything. */
+const SEGMENTS_MIN = 8;
+/** A disk that failed is left alone for so long. */
+const FAULT_PAUSE_MS = 1000;
+/** Times that one segment is tried to read before it counts as damaged. */
+const READ_TRIES = 3;
+const NUMBER_DIGITS = 16;
+const NAME = /^(\d{16})\.rows$/;
+
+/** Faults of the disk are logged and told by what a method returns; nothing but open() throws. */
+export class Spool {
+  readonly folder: string;
+  #bounds: SpoolBounds;
+  readonly #clock: Clock;
+  readonly #log: SinkLog;
+  readonly #sink: string;
+  readonly #onLoss: (reason: SpoolLossReason, rowCount: number) => void;
+  readonly #unload: () => void;
+  #lock: FolderLock | undefined;
+  /** Oldest first; only the last may still be appended to. */
+  #segments: Segment[] = [];
+  #nextNumber = 0;
+  #isAppending = false;
+  #isLoading = false;
+  #nextTryMs = Number.NEGATIVE_INFINITY;
+  #readFaults = 0;
+  /** Rows found on disk that another process had left there. */
+  rowsRestored = 0;
+
+  /**
+   * sink: its name, for the log. onLoss: told of every row on disk that is not delivered. unload: takes out
+   * of memory what was loaded and is not on its way.
+   */
+  constructor(
+    folder: string,
+    bounds: SpoolBounds,
+    sink: string,
+    log: SinkLog,
+    clock: Clock,
+    onLoss: (reason: SpoolLossReason, rowCount: number) => void,
+    unload: () => void,
+  ) {
+    this.folder = folder;
+    this.#bounds = bounds;
+    this.#sink = sink;
+    this.#log = log;
+    this.#clock = clock;
+    this.#onLoss = onLoss;
+    this.#unload = unload;
+  }
+
+  get isOpen(): boolean {
+    return this.#lock !== undefined;
+  }
+
+  /** Rows on disk that are neither delivered nor lost. */
+  get rows(): number {
+    return this.#segments.reduce((sum, { rows }) => sum + rows, 0);
+  }
+
+  /** Bytes of all segments. */
+  get bytes(): number {
+    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Whether there is something to load. */
+  get hasUnread(): boolean {
+    return this.#segments.some((segment) => segment.hasUnread);
+  }
+
+  /** The segment with the oldest rows. */
+  get oldest(): { readonly firstAcceptedMs: number; readonly firstTimestampSec: number } | undefined {
+    return this.#segments[0];
+  }
+
+  /** Bytes that append() should be given at most at a time. */
+  get groupBytesMax(): number {
+    return Math.min(4 << 20, this.#segmentBytesMax);
+  }
+
+  get #segmentBytesMax(): number {
+    return Math.min(SEGMENT_BYTES_MAX, Math.floor(this.#bounds.bytesMax / SEGMENTS_MIN));
+  }
+
+  /** Goes on within other bounds. */
+  resize(bounds: SpoolBounds): void {
+    this.#bounds = bounds;
+  }
+
+  /**
+   * Takes the folder, makes it where it is missing, and finds what an earlier process has left. Returns who
+   * else has it, undefined when it is this spool's now. Throws what the file system says.
+   */
+  open(): FolderHolder | undefined {
+    const lock = lockFolder(this.folder, this.#clock.nowMs());
+    if ("pid" in lock) return lock;
+    try {
+      for (const name of readdirSync(this.folder).sort()) this.#find(name, lock.isRegained);
+    } catch (error) {
+      this.#segments = [];
+      lock.release();
+      throw error;
+    }
+    this.#lock = lock;
+    return undefined;
+  }
+
+  /** Does what is due now and then: says that this process lives, drops what is too old. */
+  tick(): void {
+    try {
+      this.#lock?.touch(this.#clock.nowMs());
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#expire();
+  }
+
+  /**
+   * Writes batches behind the others, one group at a time. written: told at the moment they count as on
+   * disk, with the copy of each; returns those that stay in memory too. Resolves to false, with nothing
+   * written, when the disk cannot take them now.
+   */
+  async append(
+    batches: readonly SpoolBatch[],
+    written: (copies: readonly DiskCopy[]) => readonly DiskCopy[],
+  ): Promise<boolean> {
+    if (this.#lock === undefined || this.#isAppending || this.#isPausing()) return false;
+    this.#isAppending = true;
+    try {
+      const segment = await this.#writable(batches);
+      if (segment === undefined || !this.isOpen) return false;
+      let isWritten = false;
+      await segment.append(batches, (copies) => {
+        // Given up meanwhile, with these batches in a segment of their own.
+        if (!this.isOpen) for (const copy of copies) copy.drop();
+        if (!this.isOpen) return [];
+        isWritten = true;
+        return written(copies);
+      });
+      if (segment.rows === 0 && this.isOpen) this.#remove(segment);
+      return isWritten;
+    } catch (error) {
+      // Given up meanwhile, a file may have been closed under it.
+      if (this.isOpen) this.#fail(error);
+      return false;
+    } finally {
+      this.#isAppending = false;
+    }
+  }
+
+  /** Writes batches at once: for the moment when the process ends. Returns how many of them are on disk. */
+  appendNow(batches: readonly SpoolBatch[]): number {
+    if (this.#lock === undefined) return 0;
+    for (let from = 0; from < batches.length; ) {
+      const group = leadingBatches(batches.slice(from), this.#segmentBytesMax);
+      try {
+        if (!this.#makeRoom(bytesOf(group))) return from;
+        const path = this.#nextPath();
+        Segment.writeSync(path, group);
+        const segment = this.#adopt(path);
+        if (segment === undefined) return from;
+        this.#own(segment);
+      } catch (error) {
+        this.#fail(error);
+        return from;
+      }
+      from += group.length;
+    }
+    return batches.length;
+  }
+
+  /**
+   * Reads the next batches that are not in memory, in order: up to bytesMax bytes but at least one. None
+   * where there are none, or the disk cannot be read now.
+   */
+  async load(bytesMax: number): Promise<ReadBatch[]> {
+    const batches: ReadBatch[] = [];
+    if (!this.isOpen || this.#isLoading || this.#isPausing()) return batches;
+    this.#isLoading = true;
+    try {
+      for (let bytes = 0; bytes < bytesMax; ) {
+        const segment = this.#segments.find(({ hasUnread }) => hasUnread);
+        if (segment === undefined) break;
+        const batch = await this.#read(segment);
+        if (batch === undefined) continue;
+        bytes += batch.batch.bytes.byteLength;
+        batches.push(batch);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isLoading = false;
+    }
+    return batches;
+  }
+
+  /** Gives the folder up for the next process. What is on disk still counts here. */
+  close(): void {
+    const lock = this.#lock;
+    if (lock === undefined) return;
+    this.#lock = undefined;
+    for (const segment of this.#segments) {
+      segment.onEmpty = () => {};
+      try {
+        segment.release(this.#isAppending && segment === this.#segments.at(-1));
+      } catch (error) {
+        this.#fail(error);
+      }
+    }
+    try {
+      lock.release();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #read(segment: Segment): Promise<ReadBatch | undefined> {
+    let batch: ReadBatch | undefined;
+    try {
+      batch = await segment.read((rowCount) => this.#lose("spool_damaged", rowCount));
+      this.#readFaults = 0;
+    } catch (error) {
+      if (++this.#readFaults < READ_TRIES || segment.isHeld) throw error;
+      this.#readFaults = 0;
+      this.#lose("spool_damaged", segment.rows);
+      this.#remove(segment);
+      throw error;
+    }
+    if (batch === undefined || batch.acceptedMs >= this.#bornAfterMs()) return batch;
+    this.#lose("too_old", batch.batch.rowCount);
+    batch.copy.drop();
+    return undefined;
+  }
+
+  /** The segment to append to, or undefined where there is no room. */
+  async #writable(batches: readonly SpoolBatch[]): Promise<Segment | undefined> {
+    let last = this.#segments.at(-1);
+    if (last !== undefined && !last.isSealed && last.bytes >= this.#segmentBytesMax) {
+      last.seal();
+      if (this.#segments.length > 1) last.rest();
+    }
+    if (last?.isSealed === true) last = undefined;
+    if (!this.#makeRoom(bytesOf(batches), last)) return undefined;
+    if (last !== undefined) return last;
+    const segment = await Segment.create(this.#nextPath(), batches[0]!);
+    this.#own(segment);
+    await syncFolder(this.folder);
+    return segment;
+  }
+
+  /** Makes room by losing the oldest segments; not the one to append to, nor those being delivered. */
+  #makeRoom(bytes: number, kept?: Segment): boolean {
+    const bytesMax = this.#bounds.bytesMax - SEGMENT_HEAD_BYTES;
+    if (bytes > bytesMax) return false;
+    if (this.bytes + bytes > bytesMax) this.#unload();
+    while (this.bytes + bytes > bytesMax) {
+      const oldest = this.#segments.find((segment) => segment !== kept && !segment.isHeld);
+      if (oldest === undefined) return false;
+      this.#lose("spool_full", oldest.rows);
+      this.#remove(oldest);
+    }
+    return true;
+  }
+
+  #expire(): void {
+    const bornAfterMs = this.#bornAfterMs();
+    for (const segment of this.#segments.filter(({ lastAcceptedMs }) => lastAcceptedMs < bornAfterMs)) {
+      if (segment.isHeld || (this.#isAppending && segment === this.#segments.at(-1))) continue;
+      this.#lose("too_old", segment.rows);
+      this.#remove(segment);
+    }
+  }
+
+  #bornAfterMs(): number {
+    return this.#clock.nowMs() - this.#bounds.ageMs;
+  }
+
+  #lose(reason: SpoolLossReason, rowCount: number): void {
+    if (rowCount > 0) this.#onLoss(reason, rowCount);
+  }
+
+  /** Takes over a file of an earlier process. isOwn: whether that was this process. */
+  #find(name: string, isOwn: boolean): void {
+    const number = NAME.exec(name)?.[1];
+    if (number === undefined) return;
+    this.#nextNumber = Number(number) + 1;
+    const segment = this.#adopt(join(this.folder, name));
+    if (segment === undefined) return;
+    if (!isOwn) this.rowsRestored += segment.rows;
+    if (segment.rows === 0) segment.remove();
+    else this.#own(segment);
+  }
+
+  #adopt(path: string): Segment | undefined {
+    try {
+      const segment = Segment.adopt(path);
+      if (segment === undefined) this.#log.warn("sink.spool_unreadable", { sink: this.#sink, path });
+      return segment;
+    } catch (error) {
+      this.#log.warn("sink.spool_unreadable", { sink: this.#sink, path, error });
+      return undefined;
+    }
+  }
+
+  #own(segment: Segment): void {
+    this.#segments.push(segment);
+    segment.onEmpty = () => {
+      if (!(this.#isAppending && segment === this.#segments.at(-1))) this.#remove(segment);
+    };
+  }
+
+  #remove(segment: Segment): void {
+    this.#segments = this.#segments.filter((other) => other !== segment);
+    segment.remove();
+  }
+
+  #nextPath(): string {
+    return join(this.folder, `${String(this.#nextNumber++).padStart(NUMBER_DIGITS, "0")}.rows`);
+  }
+
+  #isPausing(): boolean {
+    return this.#clock.monotonicMs() < this.#nextTryMs;
+  }
+
+  #fail(error: unknown): void {
+    this.#nextTryMs = this.#clock.monotonicMs() + FAULT_PAUSE_MS;
+    this.#log.error("sink.spool_failed", { sink: this.#sink, folder: this.folder, error });
+  }
+}
