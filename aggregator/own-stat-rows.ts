@@ -31,7 +31,7 @@ export const OWN_STATS: readonly OwnStat[] = [
   {
     name: "drop",
     kind: "counter",
-    help: "values lost on the way to the store",
+    help: "samples lost on the way to the store",
     read: (t) => sumIntakes(t, "lostLines"),
   },
   {
@@ -43,7 +43,7 @@ export const OWN_STATS: readonly OwnStat[] = [
   {
     name: "agg-error",
     kind: "counter",
-    help: "values refused by the store, for want of room or because they came late",
+    help: "samples refused by the store, for want of room or because they came late",
     read: (t) => t.store.refusedLines + t.store.lateLines,
   },
   {
@@ -74,7 +74,7 @@ export const OWN_STATS: readonly OwnStat[] = [
   {
     name: "overflow",
     kind: "counter",
-    help: "values that a bound turned to the overflow series",
+    help: "samples that a bound turned to the overflow series",
     read: (t) => t.store.overflowedSamples,
   },
   {

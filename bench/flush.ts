@@ -112,7 +112,7 @@ export async function measureFlush(tools: Tools, load: FlushLoad, runs: number):
     const page = await (await fetch(`http://${management}/metrics`)).text();
     const sum = (pattern: RegExp): number => sumSamples(page, pattern) ?? Number.NaN;
     const rows = sum(/^bioyino_flushed_rows_total/);
-    const lost = metrics - sum(/^bioyino_lines_merged_total/);
+    const lost = metrics - sum(/^bioyino_samples_merged_total/);
     const drops = (readUdpDrops(port) ?? 0) - dropsBefore;
     const deliveries = carbon.deliveries().sort((a, b) => a - b);
     const inSeconds = (ms: number): string => (ms / 1000).toFixed(1);

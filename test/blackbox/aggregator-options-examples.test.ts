@@ -71,7 +71,7 @@ async function runExample(t: TestContext, path: string): Promise<void> {
   }
   const lineCount = 1 + udp.length;
   await waitFor(`${path}: the lines`, async () => {
-    return (await metrics()).sum("bioyino_lines_merged_total") >= lineCount;
+    return (await metrics()).sum("bioyino_samples_merged_total") >= lineCount;
   });
   assert.equal((await daemon.stop()).code, 0, path);
   const sum = udp.length > 1 ? 7 : 3;

@@ -22,7 +22,7 @@ interface Case {
 }
 
 const refusedOf = (metrics: Metrics, reason: string): number =>
-  metrics.sum("bioyino_refused_values_total", `reason="${reason}"`);
+  metrics.sum("bioyino_samples_refused_total", `reason="${reason}"`);
 
 async function statusOf(rig: OptionRig): Promise<{ limits: Record<string, number>; offenders: Offenders }> {
   const response = await rig.daemon.get("/status");

@@ -89,7 +89,9 @@ test("tls-cert and tls-key serve everybody, tls-client-ca only who has a certifi
   say(strict!, "none:1|c\n", {});
   say(strict!, "shown:1|c\n", own);
   await rig.daemon.until("both", (metrics) => {
-    return metrics.sum("bioyino_lines_received_total") === 2 && metrics.sum("bioyino_lines_in_flight") === 0;
+    return (
+      metrics.sum("bioyino_lines_received_total") === 2 && metrics.sum("bioyino_samples_in_flight") === 0
+    );
   });
   assert.deepEqual(await rig.rows(), { open: 1, shown: 1 });
 });

@@ -172,7 +172,7 @@ test("console: so many rows of a flush as its section says", async (t) => {
   });
   t.after(() => daemon.stop());
   await sendDatagrams(daemon.ports[0]!, ["a:1|c\nb:1|c\nc:1|c"]);
-  await daemon.until("the lines", (now) => now.sum("bioyino_lines_merged_total") === 3);
+  await daemon.until("the lines", (now) => now.sum("bioyino_samples_merged_total") === 3);
   await daemon.stop();
   const shown = daemon.output.filter((line) => /^ {2}[abc] +1/.test(line));
   assert.equal(shown.length, 2, daemon.output.join("\n"));

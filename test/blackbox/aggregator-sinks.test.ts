@@ -132,16 +132,16 @@ test("sinks that hang, reset, refuse and die delay nobody and lose nothing uncou
     // Intake: all that was sent, and nothing else.
     const settled = await aggregator.until("all of it in every sink's account", (now) => {
       const rows = now.sum("bioyino_flushed_rows_total");
-      const isQuiet = now.sum("bioyino_open_series") === 0 && now.sum("bioyino_lines_in_flight") === 0;
+      const isQuiet = now.sum("bioyino_open_series") === 0 && now.sum("bioyino_samples_in_flight") === 0;
       const isDelivered = ["carbon", "carbon.killed", "file"].every(
         (sink) => ledgerOf(now, sink).sent === rows,
       );
-      return isQuiet && isDelivered && now.sum("bioyino_flushed_lines_total") === sent;
+      return isQuiet && isDelivered && now.sum("bioyino_flushed_samples_total") === sent;
     });
     assert.equal(settled.sum("bioyino_lines_received_total"), sent);
     assert.equal(settled.sum("bioyino_lines_accepted_total"), sent);
     assert.equal(settled.sum("bioyino_kernel_drops_total"), 0);
-    assert.equal(settled.sum("bioyino_lines_lost_total"), 0);
+    assert.equal(settled.sum("bioyino_samples_lost_total"), 0);
     assert.equal(settled.sum("bioyino_conservation_error"), 0);
     assert.equal(settled.sum("bioyino_watchdog_alarms_total"), 0);
 

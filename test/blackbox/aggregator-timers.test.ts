@@ -102,10 +102,10 @@ test("a million samples of one timer in an interval, and as many as 100,000 with
     stream(aggregator.ports[1]!, linesOf("big.sampled", sampled, "0.25")),
   ]);
   const metrics = await aggregator.until("all samples", (now) => {
-    return now.sum("bioyino_lines_merged_total") === SAMPLES + SAMPLED;
+    return now.sum("bioyino_samples_merged_total") === SAMPLES + SAMPLED;
   });
   assert.equal(metrics.sum("bioyino_lines_dropped_total"), 0);
-  assert.equal(metrics.sum("bioyino_lines_lost_total"), 0);
+  assert.equal(metrics.sum("bioyino_samples_lost_total"), 0);
   assert.equal((await aggregator.stop()).code, 0);
   const rows = new Map(file.rows().map(({ name, value }) => [name, value]));
   const wrong: string[] = [];

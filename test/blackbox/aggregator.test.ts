@@ -14,11 +14,11 @@ function assertConserved(metrics: Metrics): void {
   const dropped = metrics.sum("bioyino_lines_dropped_total");
   assert.equal(received, accepted + dropped, "received = accepted + dropped");
   assert.equal(metrics.sum("bioyino_conservation_error"), 0);
-  const merged = metrics.sum("bioyino_lines_merged_total");
-  const lost = metrics.sum("bioyino_lines_lost_total");
+  const merged = metrics.sum("bioyino_samples_merged_total");
+  const lost = metrics.sum("bioyino_samples_lost_total");
   assert.equal(
     metrics.sum("bioyino_samples_total"),
-    merged + lost + metrics.sum("bioyino_lines_in_flight"),
+    merged + lost + metrics.sum("bioyino_samples_in_flight"),
     "samples = merged + lost + in flight",
   );
 }
@@ -27,7 +27,7 @@ function assertConserved(metrics: Metrics): void {
 function settled(aggregator: TestDaemon, lines: number): Promise<Metrics> {
   return aggregator.until(`${lines} lines`, (metrics) => {
     const isAllIn = metrics.sum("bioyino_lines_received_total") >= lines;
-    return isAllIn && metrics.sum("bioyino_lines_in_flight") === 0;
+    return isAllIn && metrics.sum("bioyino_samples_in_flight") === 0;
   });
 }
 

@@ -36,7 +36,7 @@ function sumOf(lines: readonly FileLine[], name: string): number {
 async function settled(aggregator: TestDaemon, lines: number): Promise<void> {
   await aggregator.until(`${lines} lines`, (metrics) => {
     return (
-      metrics.sum("bioyino_lines_received_total") >= lines && metrics.sum("bioyino_lines_in_flight") === 0
+      metrics.sum("bioyino_lines_received_total") >= lines && metrics.sum("bioyino_samples_in_flight") === 0
     );
   });
 }

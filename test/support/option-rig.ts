@@ -45,7 +45,7 @@ export class OptionRig {
   async settled(lineCount: number): Promise<Metrics> {
     return this.daemon.until(`${lineCount} lines`, (metrics) => {
       const received = metrics.sum("bioyino_lines_received_total");
-      return received >= lineCount && metrics.sum("bioyino_lines_in_flight") === 0;
+      return received >= lineCount && metrics.sum("bioyino_samples_in_flight") === 0;
     });
   }
 

@@ -54,7 +54,7 @@ test("every counter of every thread is in /metrics", () => {
     const isSeconds = name === "flushMs" || name === "flushLagMs";
     return !INTERNAL.includes(name) && !shown.has(isSeconds ? value / 1000 : value);
   });
-  // What the sums hold is shown by reason, and lostLines under lines_lost_total.
+  // What the sums hold is shown by reason, and lostLines under samples_lost_total.
   assert.deepEqual(
     hidden.map(([name]) => name),
     [],
