@@ -8,13 +8,19 @@ import { fileURLToPath } from "node:url";
 const top = join(dirname(fileURLToPath(import.meta.url)), "..");
 const KERNELS = ["relay", "aggregator"];
 
+/** A remark of the optimiser about itself, which tells nobody anything. */
+const CHATTER = "Last converge was suboptimal.\n";
+
 /** Runs a program of node_modules with the same Node; rejects with its name when it fails. */
 function run(script, args) {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(top, "node_modules", script), ...args], {
       cwd: top,
-      stdio: "inherit",
+      stdio: ["inherit", "pipe", "pipe"],
     });
+    for (const name of ["stdout", "stderr"]) {
+      child[name].on("data", (text) => process[name].write(String(text).replace(CHATTER, "")));
+    }
     child.on("error", reject);
     child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`${script} exited with ${code}`))));
   });
