@@ -1,5 +1,6 @@
 /** The rows of the last flushed intervals, as bytes, within a bound. */
 import { decodeName, nameEncoding, type Pattern } from "../shared/pattern.ts";
+import { AnswerRoom } from "./answer-room.ts";
 import type { HistoryInterval } from "./questions.ts";
 import { type RowBatch, RowReader } from "./row.ts";
 import { Turns } from "./turns.ts";
@@ -83,10 +84,11 @@ export class History {
   /** Finds rows, newest interval first. limit: rows in all. */
   async find(pattern: Pattern, limit: number): Promise<HistoryInterval[]> {
     const turns = new Turns();
+    const room = new AnswerRoom();
     const found: HistoryInterval[] = [];
     let left = limit;
     for (const remembered of this.#intervals.toReversed()) {
-      const rows = await findRows(remembered.batches ?? [], pattern, left, turns);
+      const rows = await findRows(remembered.batches ?? [], pattern, { left, room, turns });
       left -= rows.length;
       const { interval, timestampSec, partial, rowCount, batches } = remembered;
       found.push({ interval, timestampSec, partial, rowCount, isKept: batches !== undefined, rows });
@@ -98,16 +100,16 @@ export class History {
 async function findRows(
   batches: readonly Uint8Array[],
   pattern: Pattern,
-  limit: number,
-  turns: Turns,
+  { left, room, turns }: { readonly left: number; readonly room: AnswerRoom; readonly turns: Turns },
 ): Promise<{ name: string; value: number }[]> {
   const rows: { name: string; value: number }[] = [];
   for (const batch of batches) {
     const reader = new RowReader(batch);
-    while (rows.length < limit && reader.next()) {
+    while (rows.length < left && !room.isFull && reader.next()) {
       const bytes = reader.bytes.subarray(reader.nameStart, reader.nameEnd);
       const name = decodeName(bytes, nameEncoding(bytes));
-      if (pattern.matches(name)) rows.push({ name, value: reader.value });
+      const row = { name, value: reader.value };
+      if (pattern.matches(name) && room.take(row)) rows.push(row);
       if (turns.isDue()) await turns.next();
     }
   }

@@ -35,6 +35,8 @@ export interface IntakesContext extends RepeaterContext {
 
 /** Name of the listener that [aggregator] is. */
 const MAIN_LISTENER = "aggregator";
+/** Linux accounts for a receive buffer with twice the bytes that were asked for, for its own use of it. */
+const BUFFER_ACCOUNTED = process.platform === "linux" ? 2 : 1;
 
 interface OpenListener {
   readonly name: string;
@@ -113,7 +115,18 @@ export class Intakes {
       threads.push(started);
       // Where the system chose the port, the others share what the first one got.
       address = started.info.address;
+      if (thread === 0) this.#checkBuffer(started.info, section);
     }
+  }
+
+  /** A burst that does not fit into the buffer is lost. */
+  #checkBuffer({ address, receiveBufferBytes }: ReceiverInfo, wanted: IntakeSection): void {
+    if (receiveBufferBytes === 0) return;
+    const grantedBytes = receiveBufferBytes / BUFFER_ACCOUNTED;
+    const wantedBytes = wanted.receiveBufferBytes;
+    if (grantedBytes >= wantedBytes) return;
+    const listen = describeAddress(address);
+    this.#context.log.warn("intake.small_receive_buffer", { listen, wantedBytes, grantedBytes });
   }
 
   async #startThread(

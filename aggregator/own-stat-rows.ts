@@ -56,8 +56,8 @@ export const OWN_STATS: readonly OwnStat[] = [
   {
     name: "slow-w-len",
     kind: "gauge",
-    help: "intervals waiting for their flush",
-    read: (t) => t.store.openIntervals,
+    help: "open intervals beyond one: they wait for late lines or their flush",
+    read: (t) => Math.max(0, t.store.openIntervals - 1),
   },
   {
     name: "lost-rows",

@@ -3,7 +3,8 @@ import type { MetricType } from "../shared/metric.ts";
 
 /**
  * match: a glob, or a regular expression between slashes, of the key with its tags, or of a row's name.
- * limit: most series, prefixes, or rows of all intervals together.
+ * limit: most series, prefixes, or rows of all intervals together; fewer where their names are so long that
+ * the answer would be (answer-room.ts).
  */
 export type Question =
   /** Series of the open intervals, and idle ones that are kept. */

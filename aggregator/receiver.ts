@@ -165,24 +165,26 @@ async function serve(
   data: ReceiverData,
   report: (message: ReceiverReport) => void,
 ): Promise<void> {
+  const control = new Int32Array(data.control);
+  // Clients of streams can wait for the store; datagrams would only be dropped elsewhere. Who shall end reads
+  // what there is.
+  const canWait = () => parts.receiver.io === "stream" && Atomics.load(control, 0) === CONTROL_RUN;
   let postedBytes = 0;
+  const waitingBytes = () => postedBytes - counters.get("snapshotBytesTaken");
+  const isCrowded = () => canWait() && waitingBytes() > data.backlogBytesMax * BACKLOG_SHARE;
   const post = (frame: Uint8Array<ArrayBuffer>): boolean => {
-    const waiting = postedBytes - counters.get("snapshotBytesTaken");
-    // An empty frame closes an interval, and passes always.
-    if (frame.length > 1024 && waiting + frame.length > data.backlogBytesMax) return false;
+    const waiting = waitingBytes();
+    // An empty frame closes an interval, and passes always; and so does one that has nothing to wait for,
+    // since one that is too large now would be so for ever. Of streams nothing more is read once some
+    // snapshots wait, so no more can pass than one batch makes.
+    const isBounded = frame.length > 1024 && waiting > 0 && !canWait();
+    if (isBounded && waiting + frame.length > data.backlogBytesMax) return false;
     postedBytes += frame.length;
     store.postMessage(frame, [frame.buffer]);
     return true;
   };
   const memoryBase = (memory: WebAssembly.Memory) => memoryAddress(data.io, memory);
   const snapshotter = await Snapshotter.create({ ...data, memoryBase }, Date.now(), post);
-  const control = new Int32Array(data.control);
-  // Clients of streams can wait for the store; datagrams would only be dropped elsewhere. Who shall end reads
-  // what there is.
-  const isCrowded = () =>
-    parts.receiver.io === "stream" &&
-    postedBytes - counters.get("snapshotBytesTaken") > data.backlogBytesMax * BACKLOG_SHARE &&
-    Atomics.load(control, 0) === CONTROL_RUN;
   const intake = new Intake(parts, snapshotter, counters, data.watchesSenders, isCrowded, report);
   do {
     await parts.receiver.run(snapshotter.batch, intake, control);

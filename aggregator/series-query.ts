@@ -1,6 +1,7 @@
 /** Answers about the series of the open intervals, and those that are kept. */
 import { type Aggregate, METRIC_TYPES, type MetricType } from "../shared/metric.ts";
 import { compilePattern, decodeName, nameEncoding, type Pattern } from "../shared/pattern.ts";
+import { AnswerRoom } from "./answer-room.ts";
 import type { Interval, SeriesView } from "./interval.ts";
 import type { IdleView, Kept } from "./kept.ts";
 import type { OpenInterval, OpenIntervals } from "./open-intervals.ts";
@@ -33,26 +34,31 @@ export class SeriesQuery {
   async find(question: Asked<"series">): Promise<Answers["series"]> {
     const pattern = compilePattern(question.match);
     const series: SeriesState[] = [];
+    const room = new AnswerRoom();
     let total = 0;
+    const hasRoom = () => series.length < question.limit && !room.isFull;
+    const show = (state: SeriesState): void => {
+      if (room.take(state)) series.push(state);
+    };
     await this.#visit(
       pattern,
       question.type,
       (key, view, { interval, terms }) => {
         total += 1;
-        if (series.length >= question.limit) return;
+        if (!hasRoom()) return;
         interval.aggregate(view);
         const { updates, values } = view;
         const base = this.#baseOf(view, { interval, terms });
         const named = nameAggregates(view, terms, (aggregate, { kind }) => {
           return kind === "value" ? values[aggregate]! + base : values[aggregate]!;
         });
-        series.push({ key, type: METRIC_TYPES[view.type]!, interval: interval.index, updates, ...named });
+        show({ key, type: METRIC_TYPES[view.type]!, interval: interval.index, updates, ...named });
       },
       (key, view) => {
         if (this.#isOpen(view)) return;
         total += 1;
-        if (series.length >= question.limit) return;
-        series.push({ key, type: METRIC_TYPES[view.type]!, updates: 0, ...this.#nameIdle(view) });
+        if (!hasRoom()) return;
+        show({ key, type: METRIC_TYPES[view.type]!, updates: 0, ...this.#nameIdle(view) });
       },
     );
     return { series, total };

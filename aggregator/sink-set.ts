@@ -11,7 +11,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { DogItem } from "./event/event.ts";
 import type { RowBatch } from "./row.ts";
 import { openSink, type Sink, type SinkConfig, type SinkContext, type SinkStatus } from "./sink/sink.ts";
-import { addStatus, asRetiring } from "./sink/status-sum.ts";
+import { addSpooled, addStatus, asRetiring } from "./sink/status-sum.ts";
 
 /** What apply() has done, by names as in `sinks`. */
 export interface SinkChanges {
@@ -40,6 +40,8 @@ export class SinkSet {
   readonly #retiring = new Set<Sink>();
   /** What became of rows of sinks that are gone, by name: added to what their successors count. */
   readonly #former = new Map<string, SinkStatus>();
+  /** Those of them that have left rows on disk, as long as no successor has these. */
+  readonly #leaving = new Set<Sink>();
   /** How retiring sinks ended, for a drain that is under way. */
   readonly #endings = new Set<Promise<boolean>>();
   #eventsUncarried = 0;
@@ -81,6 +83,12 @@ export class SinkSet {
       const successor = now.get(sink.name);
       now.set(sink.name, successor === undefined ? this.#withFormer(status) : addStatus(successor, status));
     }
+    for (const sink of this.#leaving) {
+      const { spooledRows = 0, spooledBytes = 0 } = sink.status();
+      const status = now.get(sink.name);
+      if (spooledRows === 0 || status === undefined) this.#leaving.delete(sink);
+      else now.set(sink.name, addSpooled(status, spooledRows, spooledBytes));
+    }
     return [...now.values()];
   }
 
@@ -113,13 +121,14 @@ export class SinkSet {
    * Resolves to whether all of it was delivered.
    */
   async drain(deadlineMs: number): Promise<boolean> {
-    const endings = this.#sinks().map((sink) => sink.drain(deadlineMs));
     const { clock } = this.#context;
-    // Retiring sinks have a deadline of their own, which may be later.
+    // Retiring sinks have a deadline of their own, which may be later. They come first: what a successor has
+    // left at the deadline goes to a folder of which its predecessor has to let go.
     const waitMs = Math.max(0, deadlineMs - clock.monotonicMs());
     const deadline = clock.setTimer(waitMs, () => {
       for (const sink of this.#retiring) sink.close();
     });
+    const endings = this.#sinks().map((sink) => sink.drain(deadlineMs));
     const isDelivered = await Promise.all([...endings, ...this.#endings]);
     deadline.cancel();
     return isDelivered.every(Boolean);
@@ -128,8 +137,8 @@ export class SinkSet {
   /** Closes all sinks; what they hold is counted as lost. */
   close(): void {
     this.#isClosed = true;
-    for (const sink of this.#sinks()) sink.close();
     for (const sink of this.#retiring) sink.close();
+    for (const sink of this.#sinks()) sink.close();
   }
 
   #sinks(): Sink[] {
@@ -157,8 +166,11 @@ export class SinkSet {
   /** Keeps the counts of a sink that is done, as long as there is one of its name to show them with. */
   #remember(sink: Sink): void {
     const former = this.#former.get(sink.name);
-    // What it has left on disk its successor finds and counts there.
-    const { spooledRows: _rows, spooledBytes: _bytes, ...status } = sink.status();
+    // What it has left on disk is its successor's, but perhaps not at once.
+    const { spooledRows = 0, spooledBytes: _bytes, lagSec: _lag, ...counts } = sink.status();
+    const status = { ...counts, oldestMs: 0 };
+    if (spooledRows > 0) this.#leaving.add(sink);
+    for (const oldest of this.#leaving) if (this.#leaving.size > RETIRING_MAX) this.#leaving.delete(oldest);
     this.#former.set(sink.name, former === undefined ? status : addStatus(status, former));
     const names = new Set([...this.#sinks(), ...this.#retiring].map(({ name }) => name));
     for (const name of this.#former.keys()) if (!names.has(name)) this.#former.delete(name);

@@ -4,7 +4,7 @@ import { Command, CommanderError } from "commander";
 import type { Override, SuiteConfig } from "../shared/config.ts";
 import { EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
 import { packageVersion } from "./package-version.ts";
-import { handleSignals } from "./signals.ts";
+import { holdSignals } from "./signals.ts";
 
 interface Flags {
   readonly config?: string;
@@ -131,12 +131,7 @@ async function start(
     log.error("aggregator.failed", { error: error.stack ?? error.message });
     process.exit(EXIT_START);
   };
-  // Without a handler the signal would end the process while it starts.
-  let isReloadDue = false;
-  const noteReload = (): void => {
-    isReloadDue = true;
-  };
-  process.on("SIGHUP", noteReload);
+  const handleSignals = holdSignals();
   const aggregator = new Aggregator(config, log, { version, readConfig: () => read(warn), onFailure });
   await aggregator.start();
   const stop = async (signal: NodeJS.Signals) => {
@@ -146,10 +141,6 @@ async function start(
     process.exit(0);
   };
   const reload = (): void => void aggregator.reload().catch(onFailure);
-  // Before the start is announced: whoever waits for that may signal at once.
-  handleSignals((signal) => void stop(signal).catch(onFailure), reload);
-  process.off("SIGHUP", noteReload);
-  if (isReloadDue) reload();
   const { sinks, intervalMs, management } = config.aggregator;
   log.info("aggregator.started", {
     version,
@@ -160,6 +151,7 @@ async function start(
     intervalMs,
     sinks,
   });
+  handleSignals((signal) => void stop(signal).catch(onFailure), reload);
 }
 
 async function main(argv: readonly string[]): Promise<void> {

@@ -96,7 +96,7 @@ async function introduce(config: string, relay: StartEvent, aggregator: StartEve
   const target = relay.listen.find((address) => address.startsWith("udp") || !address.includes("://"));
   if (target !== undefined) {
     const { host, port } = reachable(target);
-    say(`\nPaste this into another terminal:  echo 'hello:1|c' | nc -u -w0 ${host} ${port}`);
+    say(`\nPaste this into another terminal:  echo 'hello:1|c' | nc -u -w1 ${host} ${port}`);
   }
   say("Ctrl-C stops both.\n");
 }

@@ -1,10 +1,13 @@
 /** What no option of the aggregator can tell by itself: contradictions, and what is probably not meant. */
+
 import type { ListenerConfig, NamedCarbonConfig, SuiteConfig } from "./config.ts";
+import { type RepeaterAddress, repeaterAddress } from "./config-addresses.ts";
 import { checkOutputNames, warnOfPreset } from "./config-checks-naming.ts";
 import { memoryShares, TABLE_BYTES_LEAST, tableBytesMax } from "./config-memory.ts";
 import { nearest } from "./config-nearest.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import { type AggregateText, printDuration, printSize } from "./config-values.ts";
+import { EVERY_HOST } from "./every-host.ts";
 import { isLoopback } from "./management-access.ts";
 import { METRIC_TYPES } from "./metric.ts";
 import { describeAddress } from "./sockaddr.ts";
@@ -20,6 +23,8 @@ interface Inherited {
 type Intake = Omit<ListenerConfig, "name"> & Inherited;
 type Carbon = Omit<NamedCarbonConfig, "name"> & Inherited;
 
+/** Listen hosts that stand for every address of the machine. */
+const EVERY_HOSTS = [EVERY_HOST, "0.0.0.0", "::"];
 const SINKS = ["carbon", "console", "file"];
 /** Intervals that can be open at a time; the current one and the one being flushed are among them. */
 const LATE_INTERVALS_MAX = 6;
@@ -41,6 +46,7 @@ export function checkAggregator(
   const intakes = intakesOf(config);
   for (const intake of intakes) checkIntake(intake, reader, lines);
   checkCollisions(intakes, reader);
+  checkRepeater(config, intakes, reader);
   for (const carbon of carbonsOf(config)) checkCarbon(carbon, config, reader);
   checkNaming(config, reader);
   checkOutputNames(config, reader);
@@ -222,20 +228,41 @@ function claimOf(address: ListenAddress): string | undefined {
   return `${address.kind === "udp" ? "udp" : "tcp"} ${address.host} ${address.port}`;
 }
 
-/** The same address may stand twice in a list, which is the same as two threads. */
+/** Two sockets would want the address, also where one list names it twice: threads share one otherwise. */
 function checkCollisions(intakes: readonly Intake[], reader: ConfigReader): void {
   const owners = new Map<string, string>();
   for (const { section, listen } of intakes) {
-    for (const address of new Set(listen)) {
+    for (const address of listen) {
       const claim = claimOf(address);
       if (claim === undefined) continue;
-      const owner = owners.get(claim) ?? section;
-      owners.set(claim, owner);
-      if (owner === section) continue;
-      const what = `has ${describeAddress(address)}, which ${owner}.listen has as well; keep one of them`;
+      const owner = owners.get(claim);
+      owners.set(claim, owner ?? section);
+      if (owner === undefined) continue;
+      const again = owner === section ? " twice" : `, which ${owner}.listen has as well`;
+      const what = `has ${describeAddress(address)}${again}; keep one of them`;
       reader.faultBetween(new Map([[`${section}.listen`, what]]));
     }
   }
+}
+
+/** What is repeated to a listener of its own would go round for ever, as fast as it can. */
+function checkRepeater({ repeater }: SuiteConfig, intakes: readonly Intake[], reader: ConfigReader): void {
+  for (const one of repeater.address) {
+    const owner = intakes.find(({ listen }) => listen.some((address) => isReachedBy(address, one)));
+    if (owner === undefined) continue;
+    const address = repeaterAddress.print(one);
+    const what = `has ${address}, where ${owner.section}.listen takes it in again; name another address`;
+    reader.faultBetween(new Map([["repeater.address", what]]));
+  }
+}
+
+/** Whether lines sent to the one address come in by the other, as far as both can be told here. */
+function isReachedBy(listen: ListenAddress, { protocol, host, port }: RepeaterAddress): boolean {
+  if ("path" in listen || listen.kind !== protocol || listen.port !== port) return false;
+  const isEvery = EVERY_HOSTS.includes(listen.host);
+  if (isEvery) return isLoopback(host) || EVERY_HOSTS.includes(host);
+  const hosts = [listen.host, host];
+  return listen.host === host || (hosts.includes("localhost") && hosts.every(isLoopback));
 }
 
 function checkCarbon(carbon: Carbon, { aggregator }: SuiteConfig, reader: ConfigReader): void {

@@ -7,7 +7,7 @@ import { NAMED, type NamedConfig, type NamedKind, namedSection, type PLACEHOLDER
 import { type NamingValues, OPTIONS, optionsOf, type SectionName } from "./config-options.ts";
 import { type Environment, isProxyIni, listenUrl, type ProxyScan, scanProxyIni } from "./config-proxy.ts";
 import { ConfigReader } from "./config-reader.ts";
-import { throwFaults } from "./config-report.ts";
+import { type ConfigFault, show, throwFaults } from "./config-report.ts";
 import {
   defaultOf,
   listRule,
@@ -16,6 +16,7 @@ import {
   type Section,
   type SectionValues,
 } from "./config-rows.ts";
+import { EXIT_CONFIG, OperatorError } from "./errors.ts";
 import { METRIC_TYPES, type MetricType } from "./metric.ts";
 import { applyPreset } from "./naming-preset.ts";
 
@@ -107,6 +108,15 @@ export function loadConfig(
   return parseConfig(text, path ?? "the defaults", overrides, warn, environment);
 }
 
+/** A file of another aggregator would bring a fault for each of its lines, none of which says what to do. */
+function refuseForeign(fileName: string, [first]: readonly ConfigFault[]): void {
+  if (first === undefined || !/\.(?:toml|json|js)$/i.test(fileName)) return;
+  const place = first.place !== undefined && "line" in first.place ? `line ${first.place.line}: ` : "";
+  const remedy =
+    "bioyino import FILE > suite.ini turns a file of the Rust bioyino or of etsy's statsd into one";
+  throw new OperatorError(`${show(fileName)}: ${place}${first.what}; ${remedy}`, EXIT_CONFIG);
+}
+
 /** Does for a text what loadConfig does for a file. fileName: what the report calls it. */
 export function parseConfig(
   text: string,
@@ -117,6 +127,7 @@ export function parseConfig(
 ): SuiteConfig {
   const proxy = isProxyIni(text) ? scanProxyIni(text, environment) : undefined;
   const { settings, faults, sections } = scanIni(proxy === undefined ? text : "");
+  refuseForeign(fileName, faults);
   const reader = new ConfigReader(proxy?.faults ?? faults, warn);
   for (const { section, key, value, line } of settings) reader.add(section, key, value, { line });
   for (const { key, values, place } of proxy?.settings ?? []) reader.replace("relay", key, values, place);

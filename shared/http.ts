@@ -1,12 +1,6 @@
 /** The management server: a few exact paths over node:http, bounded in size, time and connections. */
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type ServerResponse,
-  STATUS_CODES,
-} from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { OperatorError } from "./errors.ts";
 
@@ -140,8 +134,20 @@ export async function startHttp(
       // A client that vanishes is no event.
       socket.on("error", () => socket.destroy());
       upgraded.add(socket.once("close", () => upgraded.delete(socket)));
-      const refusal = upgrade(incoming, socket, head, upgrades, log, fault);
-      if (refusal !== undefined) refuseUpgrade(socket, refusal);
+      const respond = (response: HttpResponse) => send(incoming, detached(incoming, socket), response);
+      try {
+        const request = requestOf(incoming);
+        const taker = upgrades.find(({ path }) => path === request.path);
+        if (taker !== undefined) {
+          const refusal = taker.handler(incoming, request, socket, head);
+          if (refusal !== undefined) respond(refusal);
+        } else if (hasBody(incoming.headers)) {
+          // It is left in the connection, behind the request.
+          respond(fault(400, "send a body without an offer to upgrade"));
+        } else void answer(incoming, detached(incoming, socket), routes, log, fault);
+      } catch (error) {
+        respond(responseTo(error, incoming, log, fault));
+      }
     });
   }
   server.maxConnections = CONNECTIONS_MAX;
@@ -207,6 +213,10 @@ async function answer(
   } catch (error) {
     response = responseTo(error, incoming, log, fault);
   }
+  send(incoming, outgoing, response);
+}
+
+function send(incoming: IncomingMessage, outgoing: ServerResponse, response: HttpResponse): void {
   // The rest of a body that nobody reads is not waited for.
   if (!incoming.complete) outgoing.setHeader("Connection", "close");
   outgoing.setHeader("Cache-Control", "no-store");
@@ -234,35 +244,20 @@ function responseTo(
   return fault(500, "internal error, see the log");
 }
 
-/** Finds who takes an upgrade. Returns the answer that refuses it, or undefined where it was taken. */
-function upgrade(
-  incoming: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-  upgrades: readonly HttpUpgrade[],
-  log: HttpLog,
-  fault: FaultWriter,
-): HttpResponse | undefined {
-  try {
-    const request = requestOf(incoming);
-    const taker = upgrades.find(({ path }) => path === request.path);
-    return taker === undefined ? fault(404, "no such page") : taker.handler(incoming, request, socket, head);
-  } catch (error) {
-    return responseTo(error, incoming, log, fault);
-  }
+/**
+ * The response of a request that offered to upgrade: its connection is the server's no more, and ends with
+ * it.
+ */
+function detached(incoming: IncomingMessage, socket: Duplex): ServerResponse {
+  const outgoing = new ServerResponse(incoming);
+  outgoing.shouldKeepAlive = false;
+  outgoing.assignSocket(socket as Socket);
+  outgoing.on("finish", () => socket.end(() => socket.destroy()));
+  return outgoing;
 }
 
-/** Answers an upgrade by hand: what comes with it has no ServerResponse. */
-function refuseUpgrade(socket: Duplex, { status, type, body, headers = {} }: HttpResponse): void {
-  const fields = {
-    "Content-Type": type,
-    "Content-Length": String(Buffer.byteLength(body)),
-    Connection: "close",
-    ...headers,
-  };
-  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\n${lines.join("")}\r\n`);
-  socket.end(body, () => socket.destroy());
+function hasBody(headers: IncomingHttpHeaders): boolean {
+  return Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined;
 }
 
 /** Throws RequestFault where the target is none. */

@@ -1,7 +1,8 @@
 /** Listening for streams of lines: TCP, TLS and unix sockets. */
 import { once } from "node:events";
-import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import { connect, createServer, type ListenOptions, type Server } from "node:net";
+import { dirname } from "node:path";
 import { bindFault } from "./bind-fault.ts";
 import { describeAddress, encodeAddress } from "./sockaddr.ts";
 import { createTlsServer } from "./tls-server.ts";
@@ -27,15 +28,19 @@ export async function listenForStreams(
       : createServer({ pauseOnConnect: true });
   try {
     if (inheritedFd === undefined && "path" in address) await removeStaleSocket(address.path);
+    const listening = once(server, "listening");
     server.listen(inheritedFd === undefined ? listenOptions(address) : { fd: inheritedFd, backlog: BACKLOG });
-    await once(server, "listening");
+    // At once, so that hardly anybody can connect before. A path that was refused belongs to somebody else.
+    if (inheritedFd === undefined && "path" in address && socketMode !== undefined && server.listening) {
+      chmodSync(address.path, socketMode);
+    }
+    await listening;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    throw bindFault(address, code);
-  }
-  if (inheritedFd === undefined && "path" in address && socketMode !== undefined) {
-    chmodSync(address.path, socketMode);
+    // libuv says EACCES of a folder that does not exist.
+    const isMissing = code === "EACCES" && "path" in address && !existsSync(dirname(address.path));
+    throw bindFault(address, isMissing ? "ENOENT" : code);
   }
   return server;
 }

@@ -3,7 +3,6 @@
  * in the event loop of its thread. A slot holds whole lines of one connection. Between two runs connections
  * are not read, so their clients have to wait.
  */
-import { rmSync } from "node:fs";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { LengthFramer } from "./length-framer.ts";
 import { LineFramer, type LineTaker } from "./line-framer.ts";
@@ -77,7 +76,9 @@ class StreamReceiver implements BatchReceiver, SlotSource {
   /** TLS: connections that nobody can be heard on yet, by the address of the client. */
   readonly #handshakes = new Map<string, Socket>();
   #nextLookMs = 0;
-  /** Whether no more connections are accepted. */
+  /** Connections that came, whatever became of them. */
+  #arrivals = 0;
+  /** Whether connections are told to go. */
   #isStopping = false;
   /** Whether those that were waiting to be accepted have been, and the listening socket is closed. */
   #hasStopped = false;
@@ -92,8 +93,12 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     this.#isInherited = isInherited;
     server.maxConnections = limits.connectionsMax;
     const refuse = () => {
+      this.#arrivals += 1;
       this.streamTally.refused += 1;
     };
+    server.on("connection", () => {
+      this.#arrivals += 1;
+    });
     server.on("drop", refuse);
     // A connection that could not be accepted, as for want of file descriptors.
     server.on("error", refuse);
@@ -137,6 +142,8 @@ class StreamReceiver implements BatchReceiver, SlotSource {
       // What was read before and waits for the next run.
       for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) framer.push(chunk as Buffer);
       framer.abort();
+      // Some faults of TLS leave it open.
+      socket.destroy();
     });
     socket.on("close", () => {
       this.#connections.delete(connection);
@@ -194,18 +201,30 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     if (!this.#isStopping) {
       this.#isStopping = true;
       // An inherited socket keeps those that wait to be accepted for the next process; here they would be
-      // lost, so the event loop has one more turn to accept them.
+      // lost.
       if (this.#isInherited) this.#stopAccepting();
-      else setImmediate(() => this.#stopAccepting());
+      else this.#acceptRest();
       // Clients learn that they should go elsewhere, and can still finish what they are saying.
       for (const { socket } of this.#connections) socket.end();
     }
     return !this.#hasStopped || this.#connections.size > 0;
   }
 
+  /** The event loop accepts one connection a turn, so a turn without any says that nobody waits. */
+  #acceptRest(): void {
+    const arrivals = this.#arrivals;
+    setImmediate(() => {
+      if (this.#hasStopped) return;
+      if (this.#arrivals === arrivals) this.#stopAccepting();
+      else this.#acceptRest();
+    });
+  }
+
   #stopAccepting(): void {
     if (this.#hasStopped) return;
     this.#hasStopped = true;
+    // This removes the file of a unix socket, unless it was inherited. It must not be removed later: from
+    // now on another process may have the address.
     this.#server.close();
     // They have said nothing yet.
     for (const socket of this.#handshakes.values()) socket.destroy();
@@ -236,6 +255,5 @@ class StreamReceiver implements BatchReceiver, SlotSource {
     this.#isOpen = false;
     this.#stopAccepting();
     for (const { socket } of this.#connections) socket.destroy();
-    if ("path" in this.address && !this.#isInherited) rmSync(this.address.path, { force: true });
   }
 }

@@ -1,5 +1,5 @@
 /** A TLS server of a configured certificate. */
-import { X509Certificate } from "node:crypto";
+import { constants, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type Server, type TlsOptions } from "node:tls";
 import { OperatorError } from "./errors.ts";
@@ -23,6 +23,8 @@ export function createTlsServer(files: TlsFiles | undefined, what: string): Serv
     key: readPem("tls-key", keyPath, what),
     handshakeTimeout: handshakeTimeoutMs,
     minVersion: "TLSv1.2",
+    // A handshake is dear. Node tells of too many on one connection, but does not end it.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(clientCaPath !== "" && {
       ca: readCertificate("tls-client-ca", clientCaPath, what),
       requestCert: true,

@@ -3,7 +3,7 @@
  * that the system reads and writes lie in kernel (WebAssembly) memory, whose address does not change while
  * the memory is referenced; koffi's own buffers only serve calls that return at once.
  */
-import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { chmodSync, fchmodSync, lstatSync, rmSync } from "node:fs";
 import koffi from "koffi";
 import { bindFault } from "./bind-fault.ts";
 import { assert, OperatorError } from "./errors.ts";
@@ -165,18 +165,29 @@ export function openReceiver(address: ListenAddress, options: ReceiverOptions): 
   return new MmsgReceiver(adoptSocket(inheritedFd, describeAddress(address)), address, options);
 }
 
+/** bind() makes a file with the permissions of its socket, less the umask: nobody can connect too early. */
+function presetMode(fd: number, mode: number): void {
+  try {
+    fchmodSync(fd, mode);
+  } catch {
+    // Sandboxes may not have this; the file gets its permissions afterwards in any case.
+  }
+}
+
 function openBound(address: ListenAddress, options: ReceiverOptions): number {
   removeStaleSocket(address);
+  const mode = "path" in address ? options.socketMode : undefined;
   const isSharing = options.sharePort && address.kind === "udp";
   if (isSharing && options.isFirst && address.port !== 0) assertPortFree(address);
   const { fd, bytes } = openUnbound(address);
   if (isSharing) setInt(fd, SO_REUSEPORT, 1);
+  if (mode !== undefined) presetMode(fd, mode);
   if (bind(fd, bytes, bytes.length) !== 0) {
     const code = koffi.errno();
     closeFd(fd);
     throw bindFault(address, errnoName(code));
   }
-  if ("path" in address && options.socketMode !== undefined) chmodSync(address.path, options.socketMode);
+  if ("path" in address && mode !== undefined) chmodSync(address.path, mode);
   return fd;
 }
 
@@ -189,12 +200,20 @@ function boundAddress(fd: number, asked: ListenAddress): ListenAddress {
   return { ...asked, port: bytes.readUInt16BE(2) };
 }
 
+/** Inode of the file at an address that is a path; undefined where there is none. */
+function inodeOf(address: ListenAddress): bigint | undefined {
+  if (!("path" in address)) return undefined;
+  return lstatSync(address.path, { bigint: true, throwIfNoEntry: false })?.ino;
+}
+
 class MmsgReceiver implements BatchReceiver {
   readonly io = "mmsg";
   readonly address: ListenAddress;
   readonly receiveBufferBytes: number;
   readonly #fd: number;
   readonly #isInherited: boolean;
+  /** Inode of the file that a unix socket was bound to; undefined where it has none, or it is not ours. */
+  readonly #inode: bigint | undefined;
   /** Whether another receiver tells the drops of the same socket. */
   readonly #isSecond: boolean;
   #isOpen = true;
@@ -212,6 +231,7 @@ class MmsgReceiver implements BatchReceiver {
     }
     setTimeoutMs(fd, SO_RCVTIMEO, TICK_MS);
     this.address = boundAddress(fd, address);
+    this.#inode = this.#isInherited ? undefined : inodeOf(address);
     this.receiveBufferBytes = getWords(fd, SO_RCVBUF, 1).readUInt32LE(0);
   }
 
@@ -273,9 +293,12 @@ class MmsgReceiver implements BatchReceiver {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    // Somebody may have removed the file, or put one of their own in its place. While the socket is open,
+    // nobody takes the file for stale.
+    if ("path" in this.address && this.#inode !== undefined && this.#inode === inodeOf(this.address)) {
+      rmSync(this.address.path, { force: true });
+    }
     closeFd(this.#fd);
-    // Somebody may have removed the file before.
-    if ("path" in this.address && !this.#isInherited) rmSync(this.address.path, { force: true });
   }
 }
 

@@ -16,7 +16,8 @@ export function describeSeries(value: unknown): string {
     const state = interval === undefined ? "idle" : `${updates} updates`;
     return `${name}${" ".repeat(width - textWidth(name))}  ${type.padEnd(7)}  ${state}  ${shown.join(" ")}`;
   });
-  const more = total > series.length ? [`... ${total - series.length} more; raise --limit`] : [];
+  const left = total - series.length;
+  const more = left > 0 ? [`... ${left} more; narrow the match, or raise --limit`] : [];
   return `${[...lines, ...more, `${total} series`].join("\n")}\n`;
 }
 

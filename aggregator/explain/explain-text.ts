@@ -27,9 +27,9 @@ function describeLine(line: LineExplanation): string {
   const said = Object.entries(line.sections).map(([name, value]) => {
     return `  ${SECTION_WORDS[name as keyof LineSections]}: ${showText([value].flat().join(" | "))}`;
   });
-  return [showText(line.text), `  ${verdictOf(line)}`, ...said, ...samplesOf(line), ...rowsOf(line)].join(
-    "\n",
-  );
+  const notes = line.note === undefined ? [] : [`  ${line.note}`];
+  const parts = [`  ${verdictOf(line)}`, ...said, ...notes, ...samplesOf(line), ...rowsOf(line)];
+  return [showText(line.text), ...parts].join("\n");
 }
 
 function verdictOf({ accepted, reason, samples, event }: LineExplanation): string {

@@ -16,6 +16,7 @@ import { Snapshotter } from "../snapshotter.ts";
 import { readPlan, storePlan } from "../store-plan.ts";
 import { readSamples, type SampleView } from "./entry.ts";
 import { type LineSections, readSections } from "./sections.ts";
+import { judgeTimestamp, TIMESTAMP_NOTES, type TimestampVerdict } from "./timestamp.ts";
 
 /** A row that would be written. */
 export interface OutputRow {
@@ -33,6 +34,8 @@ export interface LineExplanation {
   readonly reason?: string;
   readonly samples: readonly SampleView[];
   readonly sections: LineSections;
+  /** What its timestamp comes to, where that is not the present interval. */
+  readonly note?: string;
   /** Of an event or a service check: what it says, or what is wrong with it. */
   readonly event?: DogItem | { readonly fault: EventFault };
   /** Rows that an interval with this line alone would write. */
@@ -56,6 +59,7 @@ export const EXPLAINED_LINES_MAX = 100;
 
 const HEAP_BYTES = 8 << 20;
 const SERIES_MAX = 1024;
+const TOO_LATE: (typeof DROP_REASONS)[number] = "too_late";
 
 /** What lines go through. */
 interface Parts {
@@ -154,16 +158,28 @@ export class Explainer {
     this.#snapshotter.cut(Date.now());
     const samples = this.#merge();
     const event = this.#readEvent(text);
+    const sections = event === undefined ? readSections(text) : {};
+    const outputs = this.#rows();
     const reason = DROP_REASONS[event !== undefined && "reason" in event ? event.reason : code];
+    const verdict = this.#judge(sections, samples);
+    const note = verdict === undefined ? undefined : TIMESTAMP_NOTES[verdict];
+    if (verdict === "late")
+      return { text, accepted: false, reason: TOO_LATE, samples: [], sections, outputs: [] };
     return {
       text,
       accepted: reason === undefined,
       ...(reason === undefined ? {} : { reason }),
       ...(event === undefined ? {} : { event: "item" in event ? event.item : { fault: event.fault } }),
       samples,
-      sections: event === undefined ? readSections(text) : {},
-      outputs: this.#rows(),
+      sections,
+      ...(note === undefined ? {} : { note }),
+      outputs,
     };
+  }
+
+  #judge({ timestamp }: LineSections, [first]: readonly SampleView[]): TimestampVerdict | undefined {
+    if (timestamp === undefined || first === undefined) return undefined;
+    return judgeTimestamp(timestamp, first.type, this.#config.aggregator, Date.now());
   }
 
   /** Events leave the kernel unread, where the dialect knows them. */

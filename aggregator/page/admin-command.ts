@@ -10,6 +10,7 @@ import { patternFault } from "../../shared/pattern.ts";
 import type { SeriesState } from "../questions.ts";
 import { settingsOf } from "../settings.ts";
 import { droppedLines, sumSockets } from "../totals.ts";
+import type { AdminTimes } from "./admin-times.ts";
 import { LIMIT_MAX } from "./series-pages.ts";
 import type { Standing } from "./standing.ts";
 import { StoreFault } from "./store-client.ts";
@@ -27,6 +28,7 @@ export interface AdminContext {
   readonly view: AggregatorView;
   readonly standing: Standing;
   readonly log: Log;
+  readonly times: AdminTimes;
   /** Address literal of who asks. */
   readonly client: string;
   readonly isLocal: boolean;
@@ -76,7 +78,7 @@ async function answerTo(command: string, words: readonly string[], context: Admi
         : `health: ${healthOf(view, standing)}\n`;
     }
     case "stats":
-      return describeStats(view);
+      return describeStats(context);
     case "config":
       return guarded(() => describeConfig(view));
     case "auth":
@@ -108,22 +110,38 @@ function setHealth(health: "up" | "down", { view, standing, log, client }: Admin
   return `health: ${healthOf(view, standing)}\n`;
 }
 
-function describeStats(view: AggregatorView): string {
+/** Etsy's lines come first, under etsy's names: its carbon is `graphite`. */
+function describeStats({ view, times }: AdminContext): string {
   const totals = view.totals();
   const lines = [
     `uptime: ${Math.round(process.uptime())}`,
-    `messages.received: ${sumSockets(totals, "received")}`,
+    `messages.last_msg_seen: ${secondsSince(times.lastLineMs)}`,
     `messages.bad_lines_seen: ${totals.intakes.reduce((sum, { counts }) => sum + droppedLines(counts), 0)}`,
-    `flush.flush_time: ${totals.store.flushMs}`,
   ];
+  const carbons = totals.sinks.filter(({ name }) => name.startsWith("carbon"));
+  if (carbons.length > 0) {
+    const flushMs = Math.max(...carbons.map(({ lastSuccessMs = performance.timeOrigin }) => lastSuccessMs));
+    lines.push(
+      `graphite.last_flush: ${secondsSince(flushMs)}`,
+      `graphite.last_exception: ${secondsSince(times.lastFailureMs)}`,
+    );
+  }
+  lines.push(
+    `messages.received: ${sumSockets(totals, "received")}`,
+    `flush.flush_time: ${Math.round(totals.store.flushMs)}`,
+  );
   for (const { name, lastSuccessMs, rowsSent, rowsLost, state } of totals.sinks) {
     if (lastSuccessMs !== undefined) {
-      lines.push(`${name}.last_flush: ${Math.max(0, Math.round((Date.now() - lastSuccessMs) / 1000))}`);
+      lines.push(`${name}.last_flush: ${secondsSince(lastSuccessMs)}`);
     }
     const lost = Object.values(rowsLost).reduce((sum, rows) => sum + rows, 0);
     lines.push(`${name}.state: ${state}`, `${name}.rows_sent: ${rowsSent}`, `${name}.rows_lost: ${lost}`);
   }
   return `${lines.join("\n")}\n${END}`;
+}
+
+function secondsSince(timeMs: number): number {
+  return Math.max(0, Math.round((Date.now() - timeMs) / 1000));
 }
 
 function describeConfig(view: AggregatorView): string {

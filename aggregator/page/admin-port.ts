@@ -8,6 +8,7 @@ import { OperatorError } from "../../shared/errors.ts";
 import type { Log } from "../../shared/log.ts";
 import { isLoopback } from "../../shared/management-access.ts";
 import { type AdminContext, runAdminCommand } from "./admin-command.ts";
+import { AdminTimes } from "./admin-times.ts";
 import type { Standing } from "./standing.ts";
 import type { AggregatorView } from "./view.ts";
 
@@ -41,13 +42,19 @@ export interface AdminPort {
 /** Opens the port. Throws OperatorError naming the address where it cannot be had. */
 export async function openAdminPort(listen: HostPort, options: AdminOptions): Promise<AdminPort> {
   const sockets = new Set<Socket>();
+  const times = new AdminTimes(options.view);
   const server = createServer((socket) => {
     makeRoom(sockets);
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
-    new AdminClient(socket, options);
+    new AdminClient(socket, options, times);
   });
-  await bind(server, listen);
+  try {
+    await bind(server, listen);
+  } catch (error) {
+    times.close();
+    throw error;
+  }
   server.on("error", (error: NodeJS.ErrnoException) =>
     options.log.error("admin.failed", { fault: error.code }),
   );
@@ -56,6 +63,7 @@ export async function openAdminPort(listen: HostPort, options: AdminOptions): Pr
     address: printHostPort({ host: address, port }),
     close: () =>
       new Promise((resolve) => {
+        times.close();
         server.close(() => resolve());
         for (const socket of sockets) socket.destroy();
       }),
@@ -91,10 +99,10 @@ class AdminClient {
   #waiting = 0;
   #unfinished = "";
 
-  constructor(socket: Socket, { view, standing, log }: AdminOptions) {
+  constructor(socket: Socket, { view, standing, log }: AdminOptions, times: AdminTimes) {
     this.#socket = socket;
     const client = socket.remoteAddress ?? "";
-    this.#context = { view, standing, log, client, isLocal: isLoopback(client) };
+    this.#context = { view, standing, log, times, client, isLocal: isLoopback(client) };
     socket.setNoDelay(true);
     socket.setTimeout(IDLE_MS, () => socket.destroy());
     socket.setEncoding("utf8");

@@ -102,9 +102,13 @@ export async function offendersOf(view: AggregatorView): Promise<Offenders | nul
   }
 }
 
+/** The Rust bioyino calls one of its metrics otherwise on this page. */
+const PAGE_NAMES: ReadonlyMap<string, string> = new Map([["slow-w-len", "slow-q-len"]]);
+
 /** The page /stats: lines `name value ms-timestamp`, or JSON. */
 export function statsPage({ atMs, values }: StatsReading, asJson: boolean): HttpResponse {
-  if (asJson) return jsonResponse(200, { ts: atMs, metrics: Object.fromEntries(values) });
-  const body = [...values].map(([name, value]) => `${name} ${value} ${atMs}\n`).join("");
+  const shown = [...values].map(([name, value]) => [PAGE_NAMES.get(name) ?? name, value] as const);
+  if (asJson) return jsonResponse(200, { ts: atMs, metrics: Object.fromEntries(shown) });
+  const body = shown.map(([name, value]) => `${name} ${value} ${atMs}\n`).join("");
   return { status: 200, type: TYPE_TEXT, body };
 }

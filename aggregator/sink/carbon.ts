@@ -43,10 +43,19 @@ function tellUnclaimed({ config, log }: SinkContext, spoolDir: string): void {
   const claimed = new Set(
     [...sections].flatMap(([name, { address }]) => address.map((one) => spoolFolderName(name, one))),
   );
-  for (const entry of readdirSync(spoolDir, { withFileTypes: true })) {
-    if (claimed.has(entry.name) || !entry.isDirectory() || !entry.name.startsWith("carbon")) continue;
-    const folder = join(spoolDir, entry.name);
-    if (readdirSync(folder).some((name) => name.endsWith(".rows")))
-      log.warn("sink.spool_unclaimed", { folder });
+  for (const entry of namesIn(spoolDir)) {
+    if (claimed.has(entry) || !entry.startsWith("carbon")) continue;
+    const folder = join(spoolDir, entry);
+    if (namesIn(folder).some((name) => name.endsWith(".rows"))) log.warn("sink.spool_unclaimed", { folder });
+  }
+}
+
+/** Nothing where the folder is none, or another user's. */
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // What cannot be looked at is no reason not to start.
+    return [];
   }
 }

@@ -67,7 +67,11 @@ export class FileTarget {
         this.#taken += bytesWritten;
       }
     } catch (error) {
+      // A reader that is slow would take a pipe that is closed for ended.
+      if (!file.isRegular && (error as NodeJS.ErrnoException).code === "EAGAIN") throw error;
       if (file.isRegular) await this.#cutOff(file);
+      // The next reader gets the line in which the last one went away from its start.
+      else this.#taken = slice.subarray(0, this.#taken).lastIndexOf(LF) + 1;
       await this.#release();
       throw error;
     }

@@ -5,6 +5,8 @@ import {
   type DiskCopy,
   type Entry,
   isLosable,
+  isSameFlush,
+  mayOvertake,
   memoryOf,
   newEntry,
   type QueuedBatch,
@@ -73,6 +75,7 @@ export class BatchQueue {
   #rowCount = 0;
   #restoredBytes = 0;
   #chunkCount = 0;
+  #unloadCount = 0;
 
   /** onLoss: told of every batch that is not delivered, with its rows. */
   constructor(bounds: QueueBounds, clock: Clock, onLoss: (reason: SinkLossReason, rowCount: number) => void) {
@@ -94,6 +97,11 @@ export class BatchQueue {
   /** Memory held of what is on disk too, in bytes. */
   get restoredBytes(): number {
     return this.#restoredBytes;
+  }
+
+  /** Times that all that waits and is on disk was taken out of memory. */
+  get unloadCount(): number {
+    return this.#unloadCount;
   }
 
   get isEmpty(): boolean {
@@ -154,7 +162,8 @@ export class BatchQueue {
 
   /**
    * Takes the next chunk: the first waiting batch and those behind it of the same flush, up to bytesMax bytes
-   * of rows but at least one; or once more what was given back. Undefined when nothing waits.
+   * of rows but at least one; or once more what was given back. Undefined when nothing waits, or what waits
+   * shall not overtake what is under way.
    * isMoreOnDisk: whether batches lie on disk that come before those that are in memory alone.
    */
   take(bytesMax: number, isMoreOnDisk = false): Chunk | undefined {
@@ -162,6 +171,7 @@ export class BatchQueue {
     const from = this.#entries.findIndex(({ state }) => state === "waiting");
     const first = this.#entries[from];
     if (first === undefined || (isMoreOnDisk && first.copy === undefined)) return undefined;
+    if (mayOvertake(this.#entries, from)) return undefined;
     const isRepeat = first.chunk !== 0;
     const entries = isRepeat ? this.#repeated(from) : this.#fresh(from, bytesMax, isMoreOnDisk);
     if (!isRepeat) this.#chunkCount++;
@@ -193,6 +203,7 @@ export class BatchQueue {
 
   /** Takes all that waits and is on disk too out of memory. */
   unload(): void {
+    this.#unloadCount++;
     for (const entry of this.#entries) {
       if (entry.copy === undefined || entry.state !== "waiting") continue;
       entry.state = "gone";
@@ -295,9 +306,8 @@ export class BatchQueue {
     for (; end < this.#entries.length; end++) {
       const { batch, state, chunk, copy } = this.#entries[end]!;
       bytes += batch.bytes.byteLength;
-      const isSameFlush = batch.interval === first.batch.interval && batch.revision === first.batch.revision;
       const isTakable = state === "waiting" && chunk === 0 && !(isMoreOnDisk && copy === undefined);
-      if (!isSameFlush || !isTakable || bytes > bytesMax) break;
+      if (!isSameFlush(batch, first.batch) || !isTakable || bytes > bytesMax) break;
     }
     return this.#entries.slice(from, end);
   }

@@ -53,3 +53,27 @@ export function newEntry(
 ): Entry {
   return { batch, bytes, acceptedMs, state: "waiting", chunk: 0, isSpilling: false, copy };
 }
+
+/**
+ * Whether the batch at `index` could get to the remote before a batch under way that it shall replace there:
+ * one of the same timestamp and another flush, as of the process before this one. Batches of one flush have
+ * no name in common.
+ */
+export function mayOvertake(entries: readonly Entry[], index: number): boolean {
+  const { batch, copy } = entries[index]!;
+  let isLaterFlush = false;
+  for (let before = index - 1; before >= 0; before--) {
+    const { batch: other, state, copy: otherCopy } = entries[before]!;
+    if (other.timestampSec !== batch.timestampSec) continue;
+    isLaterFlush ||= other.lastOfInterval || !isSameFlush(other, batch);
+    // What was on disk may be of an earlier process, whose flush was cut off.
+    const isFromElsewhere = (copy === undefined) !== (otherCopy === undefined);
+    if (state === "taken" && (isLaterFlush || isFromElsewhere)) return true;
+  }
+  return false;
+}
+
+/** Whether two batches belong to the same flush, as far as they say. */
+export function isSameFlush(one: RowBatch, other: RowBatch): boolean {
+  return one.interval === other.interval && one.revision === other.revision;
+}

@@ -39,7 +39,7 @@ export interface SinkStatus {
   /** Rows that wait on disk, and the bytes that they take there. */
   readonly spooledRows?: number;
   readonly spooledBytes?: number;
-  /** Rows found on disk at the start, which an earlier process had accepted. */
+  /** Rows found on disk, which an earlier process had accepted, or which are to be sent once more. */
   readonly rowsRestored?: number;
   /** Rows, among those queued, of sinks that this one has replaced. */
   readonly retiringRows?: number;

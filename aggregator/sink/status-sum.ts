@@ -7,7 +7,6 @@ const OPTIONAL_COUNTS = [
   "spooledRows",
   "spooledBytes",
   "rowsRestored",
-  "rowsRestored",
   "retiringRows",
   "eventsAccepted",
   "eventsSent",
@@ -17,6 +16,12 @@ const OPTIONAL_COUNTS = [
 /** A status of a sink that gets no more rows. */
 export function asRetiring(status: SinkStatus): SinkStatus {
   return { ...status, state: "retiring", retiringRows: status.queuedRows + (status.retiringRows ?? 0) };
+}
+
+/** Adds rows that a predecessor has left on disk, and the bytes that they take there. */
+export function addSpooled(status: SinkStatus, rows: number, bytes: number): SinkStatus {
+  const { spooledRows = 0, spooledBytes = 0 } = status;
+  return { ...status, spooledRows: spooledRows + rows, spooledBytes: spooledBytes + bytes };
 }
 
 /** Adds what a predecessor counts to what a sink counts. The name, state and last error are the sink's. */

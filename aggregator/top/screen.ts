@@ -118,8 +118,11 @@ function offenderTable(title: string, offenders: readonly Offender[], now: TopPa
     const text = figures.map((figure) => figure.padStart(FIGURE_WIDTH)).join("");
     return fitMiddle(showText(name), Math.max(6, width - text.length)) + text;
   };
+  // Those of the last interval count as well, so they may be more than are open now.
+  const listed = offenders.reduce((sum, { series }) => sum + series, 0);
+  const all = Math.max(now.openSeries, listed);
   const rows = offenders.map(({ name, series, refusedLines }): Line => {
-    const share = now.openSeries > 0 ? formatShare(series / now.openSeries) : "";
+    const share = all > 0 ? formatShare(series / all) : "";
     return {
       text: columns(name, formatCount(series), share, formatCount(refusedLines)),
       style: refusedLines > 0 ? "red" : "plain",

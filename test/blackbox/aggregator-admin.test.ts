@@ -54,9 +54,36 @@ test("series are shown by type and deleted by name or folder, with etsy's answer
 test("help, stats, config, and what is no command", async () => {
   const daemon = await startAggregator(io, { aggregator: CONFIG });
   assert.match(await say(daemon, "help\nquit\n"), /^Commands: .*quit\n\n$/);
-  assert.match(await say(daemon, "stats\nquit\n"), /^uptime: \d+\nmessages\.received: 0\n.*END\n\n$/s);
+  const lines = "uptime: N messages.last_msg_seen: N messages.bad_lines_seen: N messages.received: N";
+  const stats = (await say(daemon, "stats\nquit\n")).replace(/\d+/g, "N");
+  assert.ok(stats.startsWith(`${lines.replace(/(?<=N) /g, "\n")}\n`) && stats.endsWith("END\n\n"), stats);
   assert.match(await say(daemon, "config\nquit\n"), /\naggregator > interval: 1h\n.*END\n\n$/s);
   assert.equal(await say(daemon, "nonsense\n\nquit\n"), "ERROR\nERROR\n");
+  await daemon.stop();
+});
+
+test("stats tell when lines last came, and when graphite last took rows and last failed", async () => {
+  const daemon = await startAggregator(io, {
+    aggregator: "interval = 200ms\nadmin = 127.0.0.1:0\nsinks[] = carbon\ndrain-timeout = 100ms",
+    // Nothing listens there.
+    carbon: "address = 127.0.0.1:1",
+  });
+  await sendDatagrams(daemon.ports[0]!, ["a:1|c\n"]);
+  const read = async (): Promise<Record<string, number>> => {
+    const lines = (await say(daemon, "stats\nquit\n")).matchAll(/^(\S+): (\d+)$/gm);
+    return Object.fromEntries([...lines].map(([, name, value]) => [name, Number(value)]));
+  };
+  let stats: Record<string, number> = {};
+  await waitFor("some seconds of uptime", async () => {
+    stats = await read();
+    return stats.uptime! >= 4;
+  });
+  assert.ok(stats["messages.last_msg_seen"]! >= 2, JSON.stringify(stats));
+  assert.ok(stats["graphite.last_flush"]! >= 3, JSON.stringify(stats));
+  assert.ok(stats["graphite.last_exception"]! <= 1, JSON.stringify(stats));
+  await sendDatagrams(daemon.ports[0]!, ["a:1|c\n"]);
+  await waitFor("the line", async () => (await read())["messages.received"] === 2);
+  assert.ok((await read())["messages.last_msg_seen"]! <= 1);
   await daemon.stop();
 });
 

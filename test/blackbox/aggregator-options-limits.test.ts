@@ -138,6 +138,7 @@ test("memory-max: names without end are refused, and their values are in the ove
   const metrics = await rig.settled(names.length);
   assert.ok(refusedOf(metrics, "memory") > 1000);
   assert.equal(metrics.sum("bioyino_conservation_error"), 0);
+  await waitFor("the log", () => rig.daemon.events("store.limit").length > 0);
   const [event] = rig.daemon.events("store.limit");
   assert.equal(event!.prefix, "app");
   const rows = await rig.rows();

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { signDatagram } from "../../aggregator/listener/signed-datagram.ts";
-import { sendDatagrams } from "../support/daemons.ts";
+import { sendDatagrams, startAggregator } from "../support/daemons.ts";
 import { IO, OptionRig } from "../support/option-rig.ts";
 import { TcpSink, tlsPath } from "../support/tcp-sink.ts";
 import { UdpSink } from "../support/udp-sink.ts";
@@ -148,4 +148,19 @@ test("repeater: everything goes on by udp and by tcp, as it came, whatever becom
   assert.deepEqual(lines.lines, ["a:1|c", "bad line", "b:2|c"]);
   assert.deepEqual(datagrams.packets, ["a:1|c\nbad line\n", "b:2|c"]);
   assert.deepEqual(await rig.rows(), { a: 1, b: 2 });
+});
+
+test("a receive buffer that the system does not grant is told", async (t) => {
+  // Only mmsg can go beyond the limit of the system, and only for root.
+  const aggregator = await startAggregator("dgram", {
+    aggregator: "listen[] = udp://127.0.0.1:0\nreceive-buffer = 1g",
+    "listener.modest": "listen[] = udp://127.0.0.1:0\nreceive-buffer = 16k",
+    "listener.streams": "listen[] = tcp://127.0.0.1:0\nreceive-buffer = 1g",
+  });
+  t.after(() => aggregator.stop());
+  const [warning, ...others] = aggregator.events("intake.small_receive_buffer");
+  assert.deepEqual(others, []);
+  assert.equal(warning!.listen, `udp://127.0.0.1:${aggregator.ports[0]}`);
+  assert.equal(warning!.wantedBytes, 2 ** 30);
+  assert.ok(Number(warning!.grantedBytes) < 2 ** 30);
 });

@@ -80,7 +80,9 @@ test("answers are JSON as openapi.json describes them", async () => {
     assert.equal(answer.status >= 400, schema === "Error", `${method} ${path}: ${answer.status}`);
   }
   assert.deepEqual((await ask(daemon, "/openapi.json")).value, JSON.parse(JSON.stringify(OPENAPI)));
-  assert.match(String((await ask(daemon, "/stats")).value.text), /^ingress [\d.]+ \d+\n/);
+  const stats = String((await ask(daemon, "/stats")).value.text);
+  assert.match(stats, /^ingress [\d.]+ \d+\n/);
+  assert.match(stats, /^slow-q-len [\d.]+ \d+$/m, "as the Rust bioyino calls it here");
   const status = (await ask(daemon, "/status")).value;
   assert.equal(status["consensus-status"], "paused");
   assert.equal(status["leader-status"], true);

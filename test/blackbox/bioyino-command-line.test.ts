@@ -1,12 +1,16 @@
 /** The command line of bioyino: its flags, exit codes, `import`, and what signals do. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { startDaemon } from "../../bin/daemon.ts";
 import { startAggregator } from "../support/daemons.ts";
+import { RowFile } from "../support/row-file.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const executable = fileURLToPath(new URL("../../bin/bioyino.js", import.meta.url));
@@ -68,6 +72,12 @@ const CASES: readonly (readonly [args: readonly string[], status: number, out: R
   [["-c", many, "--check-config"], 78, /^$/, /aggregat/],
   [["-c", bad, "--print-config"], 78, /^$/, /2 faults/],
   [["-c", join(folder, "none.ini")], 78, /^$/, /none\.ini: cannot be read \(ENOENT\)/],
+  [
+    ["-c", toml, "--check-config"],
+    78,
+    /^$/,
+    /^bioyino: .*\.toml: line 1: .*; bioyino import FILE > suite\.ini .*\n$/,
+  ],
   [["-c", good, "--print-config"], 0, /level = warn.*management = 127\.0\.0\.1:1/s, /^$/],
   [["-c", good, "-v", "trace", "-f", "--print-config"], 0, /^\[log\]\nlevel = debug\n/, /^$/],
   [["-v", "trace", "--log-level", "info", "--print-config"], 0, /^\[log\]\nlevel = info\n/, /^$/],
@@ -128,4 +138,19 @@ test("SIGHUP makes it read its file again, and a bad file changes nothing", asyn
   await waitFor("the refusal", () => aggregator.output.some((line) => line.includes("velocity")));
   assert.equal(reloads("config.reloaded"), 1);
   assert.deepEqual(await aggregator.stop(), { code: 0, signal: null });
+});
+
+test("SIGTERM while it starts loses nothing that was received", async () => {
+  const [rows, socket] = [new RowFile(), join(folder, "early.sock")];
+  const listen = [`unix://${socket}`, ...new Array<string>(8).fill("udp://127.0.0.1:0")];
+  const keys = [...listen.map((address) => `listen[] = ${address}`), "sinks[] = file", "management ="];
+  const path = write("early.ini", `[aggregator]\n${keys.join("\n")}\n[file]\n${rows.config}\n`);
+  const daemon = startDaemon(executable, ["-c", path], { startedEvent: "aggregator.started", onLine() {} });
+  await waitFor("the first listener", () => existsSync(socket));
+  const client = connect(socket);
+  client.end("early:1|c\n");
+  await once(client.resume(), "close");
+  assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
+  assert.ok(rows.sums().has("early"));
+  rows.remove();
 });

@@ -49,7 +49,7 @@ test("the quick start shows a line that was sent, and ends in good order", async
     });
   }
   const exited = once(child, "exit");
-  const paste = `echo 'hello:1|c' | nc -u -w0 127.0.0.1 ${relayPort}`;
+  const paste = `echo 'hello:1|c' | nc -u -w1 127.0.0.1 ${relayPort}`;
   await waitFor("the line to paste", () => output.includes(paste));
   await sendDatagrams(relayPort, ["hello:1|c\n"]);
   await waitFor("the row on the terminal", () => /^ {2}hello +1$/m.test(output));

@@ -1,6 +1,6 @@
 /** Unix datagram sockets as destinations: missing ones, ones made anew, ones that do not read. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -97,4 +97,15 @@ test("mmsg: a unix destination that is no socket is refused by name", { skip }, 
   const path = join(folder, "a".repeat(120));
   const long = { kind: "unixgram", path } as const;
   await assert.rejects(openSender("mmsg", long, { memory, queueBytesMax: 0 }), /107 bytes/);
+});
+
+test("mmsg: the unix socket of whoever came next is left", { skip }, async () => {
+  const address = { kind: "unixgram", path: join(folder, "handed-on.sock") } as const;
+  const receiver = await openReceiver("mmsg", address, options);
+  rmSync(address.path);
+  const next = await openReceiver("mmsg", address, options);
+  receiver.close();
+  assert.ok(existsSync(address.path));
+  next.close();
+  assert.ok(!existsSync(address.path));
 });

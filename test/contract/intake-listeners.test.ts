@@ -183,3 +183,35 @@ test("tcp: hot-shots' stream is read", async () => {
   await new Promise((resolve) => client.close(resolve));
   await stopBalanced(rig);
 });
+
+test("a snapshot larger than the backlog goes to the store, as long as none waits for it", async () => {
+  const rig = await IntakeRig.start({ backlogBytesMax: 1500, snapshotIntervalMs: 3_600_000 });
+  const lines = Array.from({ length: 50 }, (_, i) => `series.with.a.long.name.${i}:1|c`);
+  await rig.send(lines.join("\n"));
+  await waitFor("the lines", () => rig.counts.accepted === 50);
+  await stopBalanced(rig);
+  assert.ok(rig.counts.snapshotBytes > 1500);
+  assert.equal(rig.counts.lostLines, 0);
+});
+
+test("tcp: clients wait for a store that is slow, and no line is lost", async () => {
+  const rig = await IntakeRig.start({
+    listen: tcp,
+    backlogBytesMax: 20_000,
+    seriesMax: 100,
+    snapshotIntervalMs: 50,
+  });
+  const client = connect(rig.port, "127.0.0.1");
+  client.on("error", () => {}).resume();
+  // Far more than a snapshot holds, in far fewer batches.
+  const lines = Array.from({ length: 20_000 }, (_, i) => `series.${i}:1|c\n`);
+  client.end(lines.join(""));
+  await waitFor("snapshots", () => rig.counts.snapshotBytes > 20_000);
+  await waitFor("all lines", () => {
+    const { snapshotBytes, snapshotBytesTaken } = rig.counts;
+    rig.counters.add("snapshotBytesTaken", snapshotBytes - snapshotBytesTaken);
+    return rig.counts.accepted === lines.length;
+  });
+  await stopBalanced(rig);
+  assert.equal(rig.counts.lostLines, 0);
+});

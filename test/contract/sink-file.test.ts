@@ -1,17 +1,7 @@
 // The file sink on a real disk: whole lines, rotation, files that others move, and an exact account of
 // failures.
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  truncateSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +14,7 @@ import { parseConfig } from "../../shared/config.ts";
 import { seededRandom } from "../../shared/random.ts";
 import { batchOf, numberedRows } from "../support/rows.ts";
 import { assertAccounted, drained, FakeLog, intervals } from "../support/sinks.ts";
+import { mountSmallDisk, unmountSmallDisk } from "../support/small-disk.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const defaults = parseConfig("", "the defaults");
@@ -293,20 +284,9 @@ test("a disk that is full in the middle of a slice leaves no part of a line", as
     assert.deepEqual(linesOf(path), tsv(lines));
   } finally {
     sink.close();
-    execFileSync("umount", ["-l", disk]);
+    unmountSmallDisk(disk);
     await rm(disk, { recursive: true });
   }
-});
-
-test("a pipe is written to as well, and one that nobody reads is waited for", async () => {
-  execFileSync("mkfifo", [path]);
-  const sink = openFile();
-  sink.accept(batchOf(numberedRows("a", 3)));
-  await waitFor("a failure", () => sink.status().lastError === "ENXIO");
-  const reader = openSync(path, "r+");
-  await waitFor("the rows", () => sink.status().rowsSent === 3);
-  closeSync(reader);
-  assertAccounted(sink, 3);
 });
 
 test("another configuration of the same file is taken over, another path is not", async () => {
@@ -327,13 +307,3 @@ test("no path, no sink", () => {
   const context = { config: defaults, log, clock: systemClock, random: seededRandom(1) };
   assert.deepEqual(createFileSinks(context), []);
 });
-
-/** Mounts 64 KiB of memory; returns false where this user may not. */
-function mountSmallDisk(disk: string): boolean {
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { after, test } from "node:test";
+import { BatchQueue } from "../../aggregator/sink/queue.ts";
 import { BATCH_OVERHEAD_BYTES } from "../../aggregator/sink/queued-batch.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { ManualClock } from "../support/manual-clock.ts";
@@ -106,4 +107,26 @@ test("a drain does not sit out a long backoff", async () => {
   await fake.restart();
   assert.equal(await drained(sinks[0]!), true);
   assert.equal(fake.lines().length, 10);
+});
+
+test("two flushes of one timestamp: the later one does not overtake the first", () => {
+  const queue = new BatchQueue({ bytesMax: 1 << 20, ageMs: 600_000 }, systemClock, assert.fail);
+  const rows = numberedRows("a", 10);
+  queue.push(batchOf(rows, { lastOfInterval: false }));
+  queue.push(batchOf(rows));
+  // As of a process that began anew within the interval.
+  queue.push(batchOf(rows));
+  queue.push(batchOf(rows, { interval: 2, timestampSec: 1_700_000_010 }));
+  const [one, two] = [queue.take(1), queue.take(1)];
+  assert.ok(one !== undefined && two !== undefined, "batches of one flush go side by side");
+  assert.equal(queue.take(1), undefined);
+  queue.settle(one);
+  assert.equal(queue.take(1), undefined);
+  queue.giveBack(two);
+  const again = queue.take(1);
+  assert.deepEqual([again?.isRepeat, again?.batches], [true, two.batches]);
+  assert.equal(queue.take(1), undefined);
+  queue.settle(again!);
+  assert.ok(queue.take(1) !== undefined);
+  assert.ok(queue.take(1) !== undefined, "another timestamp");
 });

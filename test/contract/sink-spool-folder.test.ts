@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { OperatorError } from "../../shared/errors.ts";
 import { batchOf, numberedRows } from "../support/rows.ts";
 import { assertAccounted, drained, intervals } from "../support/sinks.ts";
+import { mountSmallDisk, unmountSmallDisk } from "../support/small-disk.ts";
 import {
   ForwardClock,
   newFolder,
@@ -71,7 +72,8 @@ test("a torn last record, and one with a wrong byte, cost themselves and nothing
   await waitFor("everything that is left", () => spooled(second.sink) === 0);
   const isLeft = (_: string, index: number): boolean => Math.floor(index / 100) !== 8 && index < 1900;
   assert.deepEqual(fake.lines(), tenLines.filter(isLeft));
-  assert.equal(second.sink.status().rowsLost.spool_damaged, 100);
+  // The torn one is lost as well: in this process it had been on disk.
+  assert.equal(second.sink.status().rowsLost.spool_damaged, 200);
   assert.equal(second.sink.status().rowsSent, 1800);
 });
 
@@ -189,4 +191,61 @@ test("a folder that vanishes costs what lay there, counted, and no row that come
   assert.deepEqual(fake.lines().slice(-1000), tenLines.slice(1000));
   assertAccounted(sink, 2000);
   assert.ok(log.count("sink.spool_failed") < 12);
+});
+
+test("a file that is emptied while it is written to costs its rows, counted, and no later ones", async () => {
+  const fake = await startDead();
+  const folder = newFolder();
+  const clock = new ForwardClock();
+  const { sink, log } = openSpooling(fake, folder, { chunkBytes: 4096 }, clock);
+  for (const batch of tenBatches.slice(0, 10)) sink.accept(batch);
+  clock.aheadMs += 4000;
+  await waitFor("rows on disk", () => spooled(sink) === 1000);
+  writeFileSync(segments(folder)[0] ?? "", "");
+  await fake.restart();
+  await waitFor("the account", () => spooled(sink) === 0);
+  assertAccounted(sink, 1000);
+  assert.ok(sink.status().rowsLost.spool_damaged > 0);
+  await fake.stop();
+  for (const batch of tenBatches.slice(10)) sink.accept(batch);
+  clock.aheadMs += 4000;
+  await waitFor("rows on disk again", () => spooled(sink) === 1000);
+  sink.close();
+  assert.equal(log.count("sink.rows_left"), 1);
+  const next = openSpooling(fake, folder);
+  await fake.restart();
+  assert.equal(await drained(next.sink), true);
+  assert.deepEqual(fake.lines().slice(-1000), tenLines.slice(1000));
+});
+
+test("a batch that is larger than the whole spool is told of", async () => {
+  const fake = await startDead();
+  const { sink, log } = openSpooling(fake, newFolder(), { spoolBytesMax: 1000 });
+  sink.accept(batchOf(numberedRows("a", 100)));
+  sink.close();
+  assert.equal(sink.status().rowsLost.shutdown, 100);
+  assert.match(
+    JSON.stringify(log.entries.map(({ fields }) => String(fields.error))),
+    /too many for spool-bytes/,
+  );
+});
+
+test("a disk that is full at the end: what is lost now is not found by the next process", async (t) => {
+  const disk = newFolder();
+  if (!mountSmallDisk(disk)) {
+    t.skip("a small disk takes a privilege to make");
+    return;
+  }
+  try {
+    const fake = await startDead();
+    const folder = join(disk, "spool");
+    const { sink, log } = openSpooling(fake, folder);
+    for (const batch of intervals(1, 8000).batches) sink.accept(batch);
+    sink.close();
+    assert.equal(sink.status().rowsLost.shutdown, 8000);
+    assertAccounted(sink, 8000);
+    assert.deepEqual([log.count("sink.spool_failed"), segments(folder)], [1, []]);
+  } finally {
+    unmountSmallDisk(disk);
+  }
 });

@@ -1,12 +1,17 @@
 // What a carbon sink keeps on disk: rows that memory has no room for, and all that a crash may not cost.
 import assert from "node:assert/strict";
 import { statSync } from "node:fs";
+import { join } from "node:path";
 import { after, test } from "node:test";
+import type { RowBatch } from "../../aggregator/row.ts";
+import { BatchQueue } from "../../aggregator/sink/queue.ts";
 import { BATCH_OVERHEAD_BYTES } from "../../aggregator/sink/queued-batch.ts";
+import { Spill } from "../../aggregator/sink/spool/spill.ts";
+import { Spool } from "../../aggregator/sink/spool/spool.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { seededRandom } from "../../shared/random.ts";
 import { batchOf, numberedRows } from "../support/rows.ts";
-import { assertAccounted, drained, intervals, startCarbon } from "../support/sinks.ts";
+import { assertAccounted, drained, FakeLog, intervals, openCarbon, startCarbon } from "../support/sinks.ts";
 import {
   ForwardClock,
   newFolder,
@@ -184,4 +189,80 @@ test("an idle sink with a spool holds no connection and no file", async () => {
   assert.deepEqual(fake.lines(), lines);
   assert.deepEqual(segments(folder), []);
   assert.deepEqual(log.entries, []);
+});
+
+const BOUNDS = { bytesMax: 1 << 20, ageMs: 600_000 };
+const onDisk = (batch: RowBatch) => ({ batch, acceptedMs: Date.now() });
+
+/** Opens a spool of 1 MiB in a folder, without a sink. lost: told of rows lost. */
+function openSpool(folder: string, lost: (rows: number) => void = () => {}): Spool {
+  const tell = (_reason: string, rows: number): void => lost(rows);
+  const spool = new Spool(folder, BOUNDS, "carbon", new FakeLog(), systemClock, tell, () => {});
+  assert.equal(spool.open(), undefined);
+  return spool;
+}
+
+test("what is just being read is not pushed out as well", async () => {
+  let lost = 0;
+  const spool = openSpool(join(newFolder(), "carbon"), (rows) => {
+    lost += rows;
+  });
+  const each = batchOf(numberedRows("some.name.of.some.length", 4000));
+  const count = Math.floor(BOUNDS.bytesMax / (each.bytes.byteLength + 200));
+  for (let interval = 0; interval < count; interval++)
+    assert.equal(await spool.append([onDisk({ ...each, interval })], () => []), true);
+  assert.equal(lost, 0);
+  const loading = spool.load(1);
+  await spool.append([onDisk({ ...each, interval: count })], () => []);
+  for (const { batch, copy } of await loading) {
+    lost += batch.rowCount;
+    copy.drop();
+  }
+  assert.ok(lost >= 8000, `${lost} rows delivered or lost`);
+  assert.equal(spool.rows + lost, (count + 1) * 4000);
+  spool.close();
+});
+
+test("rows that are read while older ones leave the memory do not come before them", async () => {
+  const folder = newFolder();
+  const { context } = openCarbon([], { spoolDir: folder });
+  const address = { host: "127.0.0.1", port: 9 };
+  const queue = new BatchQueue({ bytesMax: 1 << 20, ageMs: 600_000 }, systemClock, assert.fail);
+  const { carbon } = context.config;
+  const spill = Spill.open("carbon", "carbon", address, carbon, context, queue, assert.fail);
+  const batches = tenBatches.slice(0, 8);
+  assert.equal(await spill.spool.append(batches.map(onDisk), () => []), true);
+  assert.equal(await spill.load(batches[0]!.bytes.byteLength * 2), true);
+  const loading = spill.load(batches[0]!.bytes.byteLength * 2);
+  queue.unload();
+  await loading;
+  while (spill.spool.hasUnread) await spill.load(1);
+  const order: RowBatch[] = [];
+  for (let chunk = queue.take(1); chunk !== undefined; chunk = queue.take(1)) {
+    order.push(...chunk.batches);
+    queue.settle(chunk);
+  }
+  assert.deepEqual(
+    order.map(({ interval, lastOfInterval }) => [interval, lastOfInterval]),
+    batches.map(({ interval, lastOfInterval }) => [interval, lastOfInterval]),
+  );
+  spill.close();
+});
+
+test("closed while it appends: a successor gets the folder when nothing is written any more", async () => {
+  const folder = join(newFolder(), "carbon");
+  const [batch = assert.fail()] = tenBatches;
+  const first = openSpool(folder);
+  assert.equal(await first.append([onDisk(batch)], () => []), true);
+  const appending = first.append([onDisk(batch)], () => []);
+  // As at a close: what is being written is written once more, at once.
+  assert.equal(first.appendNow([onDisk(batch)]), 1);
+  first.close();
+  const second = new Spool(folder, BOUNDS, "carbon", new FakeLog(), systemClock, assert.fail, () => {});
+  assert.equal(second.open()?.isSelf, true);
+  assert.equal(await appending, false);
+  assert.equal(second.open(), undefined);
+  assert.equal(second.rows, 200);
+  assert.equal((await second.load(1 << 20)).length, 2);
+  second.close();
 });

@@ -76,6 +76,21 @@ test("clients must show a certificate where one is asked for", async () => {
   await subject.close();
 });
 
+test("a client cannot have the server shake hands again and again", async () => {
+  const subject = await start();
+  const client = dial(subject, { maxVersion: "TLSv1.2" });
+  await once(client, "secureConnect");
+  client.resume().write("a:1|c\n");
+  await waitFor("the line", () => subject.text === "a:1|c\n");
+  const outcome = await new Promise((resolve) => {
+    client.once("error", () => resolve("refused"));
+    client.renegotiate({}, (error) => resolve(error === null ? "shaken" : "refused"));
+  });
+  assert.equal(outcome, "refused");
+  client.destroy();
+  await subject.close();
+});
+
 test("a client that never finishes its handshake is closed in time and makes room", async () => {
   const subject = await start({ handshakeTimeoutMs: 300 }, { connectionsMax: 1 });
   const silent = await subject.connect();

@@ -1,5 +1,6 @@
 /** Streams of lines over real TCP and unix sockets: limits, ends of connections, draining, addresses. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
@@ -107,6 +108,28 @@ for (const address of [tcp, unix]) {
   });
 }
 
+/** Says a line over each of `count` connections; argv: count and where to connect to. */
+const CROWD = `
+  const [count, target] = process.argv.slice(1).map(JSON.parse);
+  let said = 0;
+  const onSaid = () => { if (++said === count) process.exit(0); };
+  for (let i = 0; i < count; i++) require("node:net").connect(target).end("a:1|c\\n", onSaid);
+`;
+
+for (const address of [tcp, unix]) {
+  test(`${address.kind}: all who wait to be accepted are heard before a stop`, async () => {
+    const subject = await StreamSubject.start(address, { connectionsMax: 100 });
+    const { address: bound } = subject.receiver;
+    // Meanwhile this thread accepts nobody, and then the stop comes first.
+    const { status } = spawnSync(process.execPath, ["-e", CROWD, "50", JSON.stringify(bound)]);
+    assert.equal(status, 0);
+    await subject.stop();
+    subject.receiver.close();
+    assert.equal(subject.tally.accepted, 50);
+    assert.equal(subject.text, "a:1|c\n".repeat(50));
+  });
+}
+
 test("tcp: a client that was silent before is heard when it is told to go", async () => {
   const subject = await StreamSubject.start(tcp);
   const client = await subject.connect();
@@ -206,6 +229,8 @@ test("addresses that cannot be had are refused by name", async () => {
   writeFileSync(file, "keep me");
   await assert.rejects(openReceiver("dgram", { kind: "unix", path: file }, options), /unix:.*in use/);
   assert.equal(readFileSync(file, "utf8"), "keep me");
+  const nowhere = { kind: "unix", path: join(folder, "none", "in.sock") } as const;
+  await assert.rejects(openReceiver("dgram", nowhere, options), /folder does not exist/);
   const long = join(folder, "a".repeat(120));
   await assert.rejects(openReceiver("dgram", { kind: "unix", path: long }, options), /107 bytes/);
 });
@@ -222,4 +247,19 @@ test("unix: a living socket is left, a stale one is replaced, its own is removed
   const next = await openReceiver("dgram", unix, options);
   next.close();
   assert.ok(!existsSync(unix.path));
+});
+
+test("unix: the file of whoever came next is left", async () => {
+  const options = { receiveBufferBytes: 0, sharePort: false };
+  const path = join(folder, "handed-on.sock");
+  const subject = await StreamSubject.start({ kind: "unix", path });
+  // It accepts nobody any more, so its address is free.
+  await subject.stop();
+  const next = await openReceiver("dgram", { kind: "unix", path }, options);
+  subject.receiver.close();
+  const client = connect(path);
+  await once(client, "connect");
+  client.destroy();
+  next.close();
+  assert.ok(!existsSync(path));
 });

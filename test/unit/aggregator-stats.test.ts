@@ -99,6 +99,13 @@ test("own stats keep bioyino's names, count sockets alone, and read what they sa
   assert.equal(own.get("kernel-drop"), counts.kernelDrops);
   assert.equal(own.get("series"), totals.store.openSeries);
   assert.equal(own.get("flush-lag-ms"), totals.store.flushLagMs);
+  // The interval that is being filled waits for nothing.
+  const slow = OWN_STATS.find(({ name }) => name === "slow-w-len")!;
+  const withOpen = (openIntervals: number) => ({ ...totals, store: { ...totals.store, openIntervals } });
+  assert.deepEqual(
+    [0, 1, 3].map((count) => slow.read(withOpen(count))),
+    [0, 0, 2],
+  );
   const withSelf = { ...totals, intakes: [...totals.intakes, { name: SELF_INTAKE, counts }] };
   assert.equal(OWN_STATS[0]!.read(withSelf), counts.bytes);
 });

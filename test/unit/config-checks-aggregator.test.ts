@@ -122,6 +122,26 @@ const BAD: readonly (readonly [text: string, ...faults: string[]])[] = [
     "line 4: listener.y.listen = unixgram:///a: has unixgram:///a, which listener.x.listen has as well; " +
       "keep one of them",
   ],
+  [
+    "[aggregator]\nlisten = udp://a:1 udp://a:1",
+    "line 2: aggregator.listen = udp://a:1 udp://a:1: has udp://a:1 twice; keep one of them",
+  ],
+  // What would go round.
+  [
+    "[repeater]\naddress = udp://localhost:8125",
+    "line 2: repeater.address = udp://localhost:8125: has udp://localhost:8125, " +
+      "where aggregator.listen takes it in again; name another address",
+  ],
+  [
+    "[repeater]\naddress = tcp://a:1\n[listener.x]\nlisten = tcp://a:1",
+    "line 2: repeater.address = tcp://a:1: has tcp://a:1, " +
+      "where listener.x.listen takes it in again; name another address",
+  ],
+  [
+    "[listener.x]\nlisten = udp://localhost:1\n[repeater]\naddress = udp://[::1]:1",
+    "line 4: repeater.address = udp://[::1]:1: has udp://[::1]:1, " +
+      "where listener.x.listen takes it in again; name another address",
+  ],
   // Times.
   [
     "[aggregator]\ninterval = 1s\nlate-window = 7s",
@@ -189,9 +209,11 @@ const ODD: readonly (readonly [text: string, ...warnings: string[]])[] = [
     "[listener.x]\nlisten = tcp://a:1\ntls-client-ca = ca",
     "listener.x.tls-client-ca asks nobody for a certificate, because nothing listens on tls://",
   ],
-  // The system chooses ports 0, and one list may name an address twice.
+  // The system chooses ports 0.
   ["[aggregator]\nlisten = udp://a:0 tcp://a:9\n[listener.x]\nlisten = udp://a:0 udp://a:9"],
-  ["[aggregator]\nlisten = udp://a:1 udp://a:1"],
+  // Other ports, addresses and protocols of the machine.
+  ["[repeater]\naddress = udp://127.0.0.1:8126 tcp://127.0.0.1:8125 udp://10.0.0.1:8125"],
+  ["[aggregator]\nlisten = udp://127.0.0.1:1\n[repeater]\naddress = udp://127.0.0.2:1 udp://[::1]:1"],
   // Said for those that inherit it.
   ["[aggregator]\nlisten = udp://a:1 tcp://a:1\nframing = length\n[listener.x]\nlisten = udp://b:1"],
   ["[aggregator]\nlate-window = 3m"],
@@ -221,7 +243,7 @@ test("tables get what memory-limit leaves", () => {
       "[listener.x]\nlisten = udp://a:2\nthreads = 3\nreceive-buffer = 2m",
       "[carbon]\naddress = a:1 b:1\nqueue-bytes = 10m\n[carbon.x]\naddress = a:1\nqueue-bytes = 20m",
       "[carbon.y]\naddress = a:1",
-      "[file]\npath = f\nqueue-bytes = 5m\n[repeater]\naddress = udp://a:1 tcp://a:1\nqueue-bytes = 7m",
+      "[file]\npath = f\nqueue-bytes = 5m\n[repeater]\naddress = udp://b:1 tcp://b:1\nqueue-bytes = 7m",
     ].join("\n"),
     "x.ini",
   );

@@ -69,6 +69,21 @@ test("DogStatsD's sections are shown, known or not", async () => {
   });
 });
 
+test("a timestamp is explained by what it comes to now", async () => {
+  const nowSec = Math.floor(Date.now() / 1000);
+  const day = "[aggregator]\ninterval = 1h\nlate-window = 1h\n";
+  const old = await explain("a:1|c|T1700000000");
+  assert.deepEqual([old.accepted, old.reason, old.outputs], [false, "too_late", []]);
+  assert.equal((await explain(`a:1|c|T${nowSec - 7200}`, day)).reason, "too_late");
+  const earlier = await explain(`a:1|c|T${nowSec - 3600}`, day);
+  assert.match(`${earlier.accepted} ${earlier.note}`, /^true counts in the interval of its timestamp/);
+  assert.match((await explain(`a:1|g|T${nowSec + 7200}`, day)).note ?? "", /^its timestamp lies ahead/);
+  const timer = await explain("a:1|ms|T1700000000");
+  assert.match(`${timer.accepted} ${timer.note}`, /^true only counters and gauges/);
+  assert.equal(timer.outputs.length > 0, true);
+  assert.match(describeExplanation((await explainer()).explain("a:1|s|T1700000000")), /\n {2}only counters/);
+});
+
 test("events and checks are read, where the dialect has them", async () => {
   const event = await explain("_e{5,4}:title|text|p:low");
   assert.equal(event.accepted, true);

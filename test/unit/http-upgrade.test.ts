@@ -68,7 +68,7 @@ test("an upgrade is handed to who takes it, with all that follows", async () => 
 test("an upgrade that nobody takes, that is refused, or whose taker fails, gets an answer", async () => {
   const { server, logged } = await serve({ ...ECHO, hasJsonErrors: true });
   const refused = await readAll(askUpgrade(server, "/echo?no"));
-  assert.match(refused, /^HTTP\/1\.1 401 Unauthorized\r\nContent-Type: application\/json/);
+  assert.match(refused, /^HTTP\/1\.1 401 Unauthorized\r\n.*Content-Type: application\/json/s);
   assert.ok(refused.endsWith('{"error":"no"}\n'));
   assert.match(
     await readAll(askUpgrade(server, "/other")),
@@ -77,6 +77,22 @@ test("an upgrade that nobody takes, that is refused, or whose taker fails, gets 
   assert.match(await readAll(askUpgrade(server, "/%zz")), /^HTTP\/1\.1 400 /);
   assert.match(await readAll(askUpgrade(server, "/echo?fault")), /^HTTP\/1\.1 500 /);
   assert.deepEqual(logged, ["management.handler"]);
+});
+
+test("an offer to upgrade, as Java's client makes one, is passed over where nobody takes it", async () => {
+  const { server } = await serve(ECHO);
+  const ask = async (start: string, body = ""): Promise<string> => {
+    const socket = connect(server.port, "127.0.0.1").setEncoding("utf8");
+    const offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAA\r\n";
+    socket.write(`${start} HTTP/1.1\r\nHost: x\r\n${offer}Content-Length: ${body.length}\r\n\r\n${body}`);
+    return readAll(socket);
+  };
+  const page = await ask("GET /who?x");
+  assert.match(page, /^HTTP\/1\.1 200 OK\r\n.*\r\nConnection: close\r\n/s);
+  assert.ok(page.endsWith('\r\n\r\n{"client":"127.0.0.1"}\n'), page);
+  assert.match(await ask("HEAD /who"), /^HTTP\/1\.1 200 OK\r\n[^{]*$/);
+  assert.match(await ask("PUT /who"), /^HTTP\/1\.1 405 .*Allow: GET, HEAD\r\n/s);
+  assert.match(await ask("POST /who", "{}"), /^HTTP\/1\.1 400 .*without an offer to upgrade/s);
 });
 
 test("closing the server ends connections that were taken over", async () => {

@@ -81,8 +81,8 @@ function statusOf(set: SinkSet, name: string): SinkStatus {
   return status;
 }
 
-function accounted({ rowsSent, rowsLost, queuedRows }: SinkStatus): number {
-  return rowsSent + queuedRows + Object.values(rowsLost).reduce((sum, count) => sum + count, 0);
+function accounted({ rowsSent, rowsLost, queuedRows, spooledRows = 0 }: SinkStatus): number {
+  return rowsSent + queuedRows + spooledRows + Object.values(rowsLost).reduce((sum, count) => sum + count, 0);
 }
 
 function linesOf(path: string): number {
@@ -253,4 +253,60 @@ test("a drain waits for retiring sinks too, until its deadline", async () => {
   await mkdir(join(folder, "later"));
   assert.equal(await drained, true);
   assert.equal(linesOf("later/rows"), 10);
+});
+
+test("closed soon after a reload: what both of a name hold goes to their common folder", async () => {
+  const carbon = carbonTo(9, { spoolDir: join(folder, "spool") });
+  const set = open(["carbon"], { carbon });
+  give(set, 10);
+  // Another protocol makes another sink.
+  const changed = { ...carbon, protocol: "tls" as const };
+  set.apply(["carbon"], contextOf({ carbon: changed }), 60_000);
+  give(set, 5);
+  assert.equal(accounted(statusOf(set, "carbon")), 15);
+  const drained = set.drain(systemClock.monotonicMs() + 20);
+  assert.equal(await drained, true);
+  await waitFor("both to be closed", () => statusOf(set, "carbon").retiringRows === undefined);
+  assert.equal(statusOf(set, "carbon").rowsLost.shutdown, 0);
+  assert.equal(statusOf(set, "carbon").spooledRows, 15);
+  assert.equal(accounted(statusOf(set, "carbon")), 15);
+});
+
+test("a carbon that moves with rows on disk: they count, and are sent once it is back", async () => {
+  const old = await startCarbon();
+  await old.stop();
+  const young = await startCarbon();
+  const spoolDir = join(folder, "spool");
+  const set = open(["carbon"], { carbon: carbonTo(old.port, { spoolDir }) });
+  give(set, 10);
+  set.apply(["carbon"], contextOf({ carbon: carbonTo(young.port, { spoolDir }) }), 20);
+  give(set, 5);
+  const isMoved = () => {
+    assert.equal(accounted(statusOf(set, "carbon")), 15);
+    return statusOf(set, "carbon").rowsSent === 5 && statusOf(set, "carbon").spooledRows === 10;
+  };
+  await waitFor("the move", isMoved);
+  assert.equal(log.count("sink.rows_left"), 1);
+  await old.restart();
+  set.apply(["carbon"], contextOf({ carbon: carbonTo(old.port, { spoolDir }) }), 20);
+  await waitFor("the way back", () => {
+    assert.equal(accounted(statusOf(set, "carbon")), 15);
+    return statusOf(set, "carbon").rowsSent === 15;
+  });
+  assert.equal(old.lines().length, 10);
+  const { rowsRestored, oldestMs, lagSec, spooledRows } = statusOf(set, "carbon");
+  assert.deepEqual([rowsRestored, oldestMs, lagSec, spooledRows], [0, 0, 0, 0]);
+});
+
+test("a carbon that is replaced: rows on disk count while nobody has the folder", async () => {
+  const spoolDir = join(folder, "spool");
+  const carbon = carbonTo(9, { spoolDir });
+  const set = open(["carbon"], { carbon });
+  give(set, 10);
+  set.apply(["carbon"], contextOf({ carbon: { ...carbon, protocol: "tls" } }), 20);
+  await waitFor("the successor to have them", () => {
+    const { retiringRows, spooledRows = 0 } = statusOf(set, "carbon");
+    assert.equal(accounted(statusOf(set, "carbon")), 10);
+    return retiringRows === undefined && log.count("sink.rows_left") === 1 && spooledRows === 10;
+  });
 });

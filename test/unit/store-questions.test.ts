@@ -80,6 +80,23 @@ test("idle series are found as long as they are kept, and once only", async () =
   );
 });
 
+test("long names make an answer shorter, not larger than a client takes", async () => {
+  const rig = await newRig();
+  rig.answers.history.configure({ intervalsMax: 1, bytesMax: 64 << 20 });
+  const tag = "x".repeat(3000);
+  const lines = Array.from({ length: 2000 }, (_, index) => `n${index};t=${tag}:1|ms`);
+  for (let at = 0; at < lines.length; at += 20) await rig.send(FIRST, lines.slice(at, at + 20), false);
+  const found = await ask(rig, { kind: "series", match: "n**", limit: 10_000 });
+  assert.equal(found.total, 2000);
+  assert.ok(found.series.length > 500 && found.series.length < 2000, `${found.series.length} series`);
+  assert.ok(JSON.stringify(found).length < 9 << 20);
+  await rig.store.flushAll(FIRST);
+  const { intervals } = await ask(rig, { kind: "history", match: "n**", limit: 10_000 });
+  const shown = intervals[0]?.rows.length ?? 0;
+  assert.ok(shown > 2000 && shown < 4000, `${shown} rows`);
+  assert.ok(JSON.stringify(intervals).length < 9 << 20);
+});
+
 test("a deleted series begins anew, whatever its type, and is idle no more", async () => {
   const rig = await newRig({ idle: { ...DEFAULT_IDLE, counterMs: 60_000, gaugeMs: 60_000 } });
   await rig.flush(FIRST, ["c:1|c", "g:10|g", "keep:1|g"]);

@@ -5,16 +5,8 @@
  * moment of its start, which a later process of that number does not share. A lock of another machine, or of
  * another container, is left when nobody has touched it for a while.
  */
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -31,16 +23,21 @@ interface Holder {
   readonly start: string;
 }
 
-/** Folders that this process holds, or has held. */
-const ownFolders = new Map<string, { isHeld: boolean }>();
+/** Folders that this process holds or has held, how often it has taken them, and what it has left there. */
+const ownFolders = new Map<string, { readonly turn: number; readonly isHeld: boolean; rows: number }>();
 
 /** Holds a folder until released. */
 export interface FolderLock {
-  /** Whether this process had the folder before: what lies there is its own. */
-  readonly isRegained: boolean;
-  /** Says that the holder lives; due every second. nowMs: wall clock. */
-  touch(nowMs: number): void;
-  release(): void;
+  /** Rows that this process has left there when it had the folder before: they are counted already. */
+  readonly rowsBefore: number;
+  /**
+   * Says that the holder lives; due every second. nowMs: wall clock. Rejects with what the file system says.
+   */
+  touch(nowMs: number): Promise<void>;
+  /** rows: how many are left there. */
+  release(rows: number): void;
+  /** Whether this process has taken the folder once more since: what lies there is that one's. */
+  isTakenOver(): boolean;
 }
 
 /** Who has the folder: a process, this one included. */
@@ -75,19 +72,28 @@ export function lockFolder(folder: string, nowMs: number): FolderLock | FolderHo
     if (winner?.pid !== process.pid)
       return { pid: winner?.pid ?? 0, host: winner?.host ?? "", isSelf: false };
   }
-  ownFolders.set(folder, { isHeld: true });
+  const turn = (own?.turn ?? 0) + 1;
+  ownFolders.set(folder, { turn, isHeld: true, rows: 0 });
   let touchedMs = nowMs;
+  let isTouching = false;
   return {
-    isRegained: own !== undefined,
-    touch(wallMs) {
-      if (Math.abs(wallMs - touchedMs) < TOUCH_MS) return;
+    rowsBefore: own?.rows ?? 0,
+    async touch(wallMs) {
+      // A disk that hangs gets no second one, which would take one more thread of the pool.
+      if (isTouching || Math.abs(wallMs - touchedMs) < TOUCH_MS) return;
       touchedMs = wallMs;
-      utimesSync(path, wallMs / 1000, wallMs / 1000);
+      isTouching = true;
+      try {
+        await utimes(path, wallMs / 1000, wallMs / 1000);
+      } finally {
+        isTouching = false;
+      }
     },
-    release() {
-      ownFolders.set(folder, { isHeld: false });
+    release(rows) {
+      ownFolders.set(folder, { turn, isHeld: false, rows });
       rmSync(path, { force: true });
     },
+    isTakenOver: () => ownFolders.get(folder)?.turn !== turn,
   };
 }
 

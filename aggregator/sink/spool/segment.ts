@@ -3,7 +3,7 @@
  * It is removed when everything in it was delivered or lost. How far delivery got is noted in the head now
  * and then, so that little is sent once more after a crash.
  */
-import { closeSync, fstatSync, fsyncSync, openSync } from "node:fs";
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, unlinkSync } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import type { DiskCopy } from "../queued-batch.ts";
 import { Copies } from "./copies.ts";
@@ -41,9 +41,12 @@ export class Segment {
   #damagedFrom = Number.POSITIVE_INFINITY;
   readonly #copies: Copies;
   #file: Promise<FileHandle> | undefined;
+  #isReading = false;
   #isNoting = false;
   #isNoteDue = false;
   #isRemoved = false;
+  /** Whether it is the next process's, which reads the head. */
+  #isReleased = false;
 
   private constructor(path: string, first: { acceptedMs: number; timestampSec: number }, isSealed: boolean) {
     this.path = path;
@@ -107,6 +110,10 @@ export class Segment {
         writeFullySync(fd, one.batch.bytes);
       }
       fsyncSync(fd);
+    } catch (error) {
+      // These rows are lost here; the next process shall not find some of them.
+      unlinkSync(path);
+      throw error;
     } finally {
       closeSync(fd);
     }
@@ -118,9 +125,9 @@ export class Segment {
     return readOffset < this.#readEnd || (this.isSealed && this.rows > heldRows);
   }
 
-  /** Whether some of it is in memory, and so may be on its way. */
+  /** Whether some of it is in memory, or is just coming there, and so may be on its way. */
   get isHeld(): boolean {
-    return this.#copies.heldRows > 0;
+    return this.#isReading || this.#copies.heldRows > 0;
   }
 
   /**
@@ -152,9 +159,18 @@ export class Segment {
 
   /**
    * Reads the next batch that is not in memory; undefined when there is none, or no more that can be read.
-   * lose: told of rows that are damaged.
+   * lose: told of rows that are damaged. One call at a time.
    */
   async read(lose: (rowCount: number) => void): Promise<ReadBatch | undefined> {
+    this.#isReading = true;
+    try {
+      return await this.#read(lose);
+    } finally {
+      this.#isReading = false;
+    }
+  }
+
+  async #read(lose: (rowCount: number) => void): Promise<ReadBatch | undefined> {
     for (;;) {
       const offset = this.#copies.readOffset;
       if (offset >= this.#readEnd) break;
@@ -162,7 +178,8 @@ export class Segment {
       const head = decodeHead(await readFully(file, offset, RECORD_HEAD_BYTES));
       const end = offset + RECORD_HEAD_BYTES + (head?.byteLength ?? 0);
       if (head === undefined || end > this.bytes) {
-        // Nothing behind a damaged head can be found.
+        // Nothing behind a damaged head can be found, so nothing more may come there.
+        this.isSealed = true;
         this.#damagedFrom = Math.min(this.#damagedFrom, offset);
         continue;
       }
@@ -211,10 +228,13 @@ export class Segment {
    * append() is under way, so that more may come behind what is counted.
    */
   release(isAppending: boolean): void {
-    this.rest();
+    this.#isReleased = !isAppending;
     this.isSealed = !isAppending;
+    if (!isAppending) this.rest();
     const fd = openSync(this.path, "r+");
     try {
+      // Behind it may be what a fault has left of an append.
+      if (!isAppending) ftruncateSync(fd, this.bytes);
       writeFullySync(fd, this.#head());
     } finally {
       closeSync(fd);
@@ -254,7 +274,7 @@ export class Segment {
 
   /** Writes how far delivery got, one write at a time. */
   #note(): void {
-    if (this.#isRemoved) return;
+    if (this.#isRemoved || this.#isReleased) return;
     this.#isNoteDue = true;
     if (this.#isNoting) return;
     this.#isNoting = true;

@@ -12,16 +12,21 @@ import { OperatorError } from "../../../shared/errors.ts";
 import { type CarbonSettings, spoolBytesOf, spoolFolderName } from "../carbon-settings.ts";
 import type { BatchQueue, SinkLossReason } from "../queue.ts";
 import type { QueuedBatch } from "../queued-batch.ts";
-import type { SinkConfig, SinkContext } from "../sink.ts";
+import type { SinkConfig, SinkContext, SinkLog } from "../sink.ts";
 import type { FolderHolder } from "./lock.ts";
 import type { SpoolBatch } from "./record.ts";
+import type { ReadBatch } from "./segment.ts";
 import { Spool } from "./spool.ts";
 
 /** Rows that wait for longer without any delivery are written to disk. */
 const STALL_MS = 3000;
+/** A full spool that makes room takes out of memory what was loaded; then loading begins anew so often. */
+const LOAD_TRIES = 3;
 
 export class Spill {
   readonly spool: Spool;
+  readonly #name: string;
+  readonly #log: SinkLog;
   readonly #queue: BatchQueue;
   readonly #clock: Clock;
   #queueBytesMax: number;
@@ -30,8 +35,16 @@ export class Spill {
   #isSpilling = false;
   #isClosed = false;
 
-  private constructor(spool: Spool, queue: BatchQueue, queueBytesMax: number, clock: Clock) {
+  private constructor(
+    name: string,
+    spool: Spool,
+    queue: BatchQueue,
+    queueBytesMax: number,
+    { clock, log }: SinkContext,
+  ) {
     this.spool = spool;
+    this.#name = name;
+    this.#log = log;
     this.#queue = queue;
     this.#queueBytesMax = queueBytesMax;
     this.#clock = clock;
@@ -47,10 +60,11 @@ export class Spill {
     sinkName: string,
     address: HostPort,
     settings: CarbonSettings,
-    { config, clock, log }: SinkContext,
+    context: SinkContext,
     queue: BatchQueue,
     lose: (reason: SinkLossReason, rowCount: number) => void,
   ): Spill {
+    const { config, clock, log } = context;
     const folder = join(resolve(settings.spoolDir), spoolFolderName(sinkName, address));
     const bounds = { bytesMax: spoolBytesOf(config, settings), ageMs: settings.queueAgeMs };
     const spool = new Spool(folder, bounds, name, log, clock, lose, () => queue.unload());
@@ -66,7 +80,7 @@ export class Spill {
       const who = `process ${holder.pid} on ${holder.host}`;
       throw new OperatorError(`${what}, which ${who} uses; name another folder, or end that process`);
     }
-    return new Spill(spool, queue, settings.queueBytesMax, clock);
+    return new Spill(name, spool, queue, settings.queueBytesMax, context);
   }
 
   /** Something was delivered, or begins to wait. */
@@ -105,20 +119,25 @@ export class Spill {
 
   /** Brings up to about so many bytes back into the queue. Resolves to whether it brought any. */
   async load(bytesMax: number): Promise<boolean> {
-    const batches = await this.spool.load(bytesMax);
-    if (this.#isClosed) return false;
-    // A clock that was set back must not make a row younger than new.
-    const nowMs = this.#clock.nowMs();
-    const monotonicMs = this.#clock.monotonicMs();
-    for (const { batch, acceptedMs, copy } of batches) {
-      this.#queue.restore(batch, monotonicMs - Math.max(0, nowMs - acceptedMs), copy);
+    for (let tries = 0; tries < LOAD_TRIES; tries++) {
+      const { unloadCount } = this.#queue;
+      const batches = await this.spool.load(bytesMax);
+      if (this.#isClosed) return false;
+      if (unloadCount === this.#queue.unloadCount) {
+        this.#restore(batches);
+        return batches.length > 0;
+      }
+      // Older ones have left the memory meanwhile, and have to be the first again.
+      for (const { copy } of batches) copy.unload();
     }
-    return batches.length > 0;
+    return false;
   }
 
   /** Writes all that is in memory alone to disk, at once, and gives the folder up. */
   close(): void {
     this.#isClosed = true;
+    // A predecessor may have let go of the folder just now.
+    if (!this.spool.isOpen) this.#openLater();
     this.#queue.giveBackAll();
     const batches = this.#queue.spill(Number.POSITIVE_INFINITY);
     const count = batches.length === 0 ? 0 : this.spool.appendNow(this.#records(batches));
@@ -126,6 +145,9 @@ export class Spill {
     const copies = batches.slice(0, count).map(() => ({ drop() {}, unload() {} }));
     this.#queue.spilled(batches.slice(0, count), copies);
     this.spool.close();
+    const { rows, folder } = this.spool;
+    // Whoever moved or removed this sink may not want them to lie there.
+    if (rows > 0) this.#log.warn("sink.rows_left", { sink: this.#name, rows, folder });
   }
 
   #isDue(): boolean {
@@ -138,11 +160,20 @@ export class Spill {
     return batches.map(({ batch, acceptedMs }) => ({ batch, acceptedMs: offsetMs + acceptedMs }));
   }
 
+  #restore(batches: readonly ReadBatch[]): void {
+    // A clock that was set back must not make a row younger than new.
+    const nowMs = this.#clock.nowMs();
+    const monotonicMs = this.#clock.monotonicMs();
+    for (const { batch, acceptedMs, copy } of batches) {
+      this.#queue.restore(batch, monotonicMs - Math.max(0, nowMs - acceptedMs), copy);
+    }
+  }
+
   #openLater(): void {
     try {
       this.spool.open();
     } catch {
-      // Tried again at the next tick; the folder was there a moment ago.
+      // Tried again at the next tick, if there is one; the folder was there a moment ago.
     }
   }
 }

@@ -7,19 +7,14 @@ import { join } from "node:path";
 import type { Clock } from "../../../shared/clock.ts";
 import type { DiskCopy } from "../queued-batch.ts";
 import type { SinkLog } from "../sink.ts";
+import { DiskFaults } from "./disk-faults.ts";
 import { type FolderHolder, type FolderLock, lockFolder } from "./lock.ts";
 import { bytesOf, leadingBatches, type SpoolBatch } from "./record.ts";
 import { type ReadBatch, Segment } from "./segment.ts";
 import { SEGMENT_HEAD_BYTES } from "./segment-head.ts";
-import type { SpoolBounds, SpoolLossReason } from "./spool-bounds.ts";
+import { type SpoolBounds, type SpoolLossReason, segmentBytesMax } from "./spool-bounds.ts";
 import { syncFolder } from "./whole-access.ts";
 
-/** Size at which a segment is ended. */
-const SEGMENT_BYTES_MAX = 16 << 20;
-/** A small spool has several segments too, so that dropping the oldest is not dropping everything. */
-const SEGMENTS_MIN = 8;
-/** A disk that failed is left alone for so long. */
-const FAULT_PAUSE_MS = 1000;
 /** Times that one segment is tried to read before it counts as damaged. */
 const READ_TRIES = 3;
 const NUMBER_DIGITS = 16;
@@ -35,14 +30,16 @@ export class Spool {
   readonly #onLoss: (reason: SpoolLossReason, rowCount: number) => void;
   readonly #unload: () => void;
   #lock: FolderLock | undefined;
+  /** The lock of a spool that is closed; it is released when nothing is appended any more. */
+  #lastLock: FolderLock | undefined;
   /** Oldest first; only the last may still be appended to. */
   #segments: Segment[] = [];
   #nextNumber = 0;
   #isAppending = false;
   #isLoading = false;
-  #nextTryMs = Number.NEGATIVE_INFINITY;
+  readonly #faults: DiskFaults;
   #readFaults = 0;
-  /** Rows found on disk that another process had left there. */
+  /** Rows found on disk beyond those that this process counts already. */
   rowsRestored = 0;
 
   /**
@@ -65,20 +62,21 @@ export class Spool {
     this.#clock = clock;
     this.#onLoss = onLoss;
     this.#unload = unload;
+    this.#faults = new DiskFaults(sink, folder, log, clock);
   }
 
   get isOpen(): boolean {
     return this.#lock !== undefined;
   }
 
-  /** Rows on disk that are neither delivered nor lost. */
+  /** Rows on disk that are neither delivered nor lost; none once a successor in this process has them. */
   get rows(): number {
-    return this.#segments.reduce((sum, { rows }) => sum + rows, 0);
+    return this.#own.reduce((sum, { rows }) => sum + rows, 0);
   }
 
   /** Bytes of all segments. */
   get bytes(): number {
-    return this.#segments.reduce((sum, { bytes }) => sum + bytes, 0);
+    return this.#own.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
   /** Whether there is something to load. */
@@ -88,16 +86,16 @@ export class Spool {
 
   /** The segment with the oldest rows. */
   get oldest(): { readonly firstAcceptedMs: number; readonly firstTimestampSec: number } | undefined {
-    return this.#segments[0];
+    return this.#own[0];
+  }
+
+  get #own(): readonly Segment[] {
+    return this.#lastLock?.isTakenOver() === true ? [] : this.#segments;
   }
 
   /** Bytes that append() should be given at most at a time. */
   get groupBytesMax(): number {
-    return Math.min(4 << 20, this.#segmentBytesMax);
-  }
-
-  get #segmentBytesMax(): number {
-    return Math.min(SEGMENT_BYTES_MAX, Math.floor(this.#bounds.bytesMax / SEGMENTS_MIN));
+    return Math.min(4 << 20, segmentBytesMax(this.#bounds));
   }
 
   /** Goes on within other bounds. */
@@ -113,23 +111,24 @@ export class Spool {
     const lock = lockFolder(this.folder, this.#clock.nowMs());
     if ("pid" in lock) return lock;
     try {
-      for (const name of readdirSync(this.folder).sort()) this.#find(name, lock.isRegained);
+      for (const name of readdirSync(this.folder).sort()) this.#find(name);
     } catch (error) {
       this.#segments = [];
-      lock.release();
+      lock.release(lock.rowsBefore);
       throw error;
     }
     this.#lock = lock;
+    // Of its own process these may be more, delivered behind others that are not, and are sent once more.
+    this.rowsRestored = Math.max(0, this.rows - lock.rowsBefore);
+    this.#lose("spool_damaged", lock.rowsBefore - this.rows);
     return undefined;
   }
 
   /** Does what is due now and then: says that this process lives, drops what is too old. */
   tick(): void {
-    try {
-      this.#lock?.touch(this.#clock.nowMs());
-    } catch (error) {
-      this.#fail(error);
-    }
+    this.#lock?.touch(this.#clock.nowMs()).catch((error: unknown) => {
+      if (this.isOpen) this.#faults.add(error);
+    });
     this.#expire();
   }
 
@@ -142,10 +141,11 @@ export class Spool {
     batches: readonly SpoolBatch[],
     written: (copies: readonly DiskCopy[]) => readonly DiskCopy[],
   ): Promise<boolean> {
-    if (this.#lock === undefined || this.#isAppending || this.#isPausing()) return false;
+    if (this.#lock === undefined || this.#isAppending || this.#faults.isPausing) return false;
     this.#isAppending = true;
+    let segment: Segment | undefined;
     try {
-      const segment = await this.#writable(batches);
+      segment = await this.#writable(batches);
       if (segment === undefined || !this.isOpen) return false;
       let isWritten = false;
       await segment.append(batches, (copies) => {
@@ -159,10 +159,11 @@ export class Spool {
       return isWritten;
     } catch (error) {
       // Given up meanwhile, a file may have been closed under it.
-      if (this.isOpen) this.#fail(error);
+      if (this.isOpen) this.#faults.add(error);
       return false;
     } finally {
       this.#isAppending = false;
+      if (!this.isOpen) this.#letGo(segment);
     }
   }
 
@@ -170,16 +171,16 @@ export class Spool {
   appendNow(batches: readonly SpoolBatch[]): number {
     if (this.#lock === undefined) return 0;
     for (let from = 0; from < batches.length; ) {
-      const group = leadingBatches(batches.slice(from), this.#segmentBytesMax);
+      const group = leadingBatches(batches.slice(from), segmentBytesMax(this.#bounds));
       try {
         if (!this.#makeRoom(bytesOf(group))) return from;
         const path = this.#nextPath();
         Segment.writeSync(path, group);
         const segment = this.#adopt(path);
         if (segment === undefined) return from;
-        this.#own(segment);
+        this.#keep(segment);
       } catch (error) {
-        this.#fail(error);
+        this.#faults.add(error);
         return from;
       }
       from += group.length;
@@ -193,7 +194,7 @@ export class Spool {
    */
   async load(bytesMax: number): Promise<ReadBatch[]> {
     const batches: ReadBatch[] = [];
-    if (!this.isOpen || this.#isLoading || this.#isPausing()) return batches;
+    if (!this.isOpen || this.#isLoading || this.#faults.isPausing) return batches;
     this.#isLoading = true;
     try {
       for (let bytes = 0; bytes < bytesMax; ) {
@@ -205,14 +206,14 @@ export class Spool {
         batches.push(batch);
       }
     } catch (error) {
-      this.#fail(error);
+      this.#faults.add(error);
     } finally {
       this.#isLoading = false;
     }
     return batches;
   }
 
-  /** Gives the folder up for the next process. What is on disk still counts here. */
+  /** Gives the folder up for the next process, or for a successor in this one. */
   close(): void {
     const lock = this.#lock;
     if (lock === undefined) return;
@@ -222,13 +223,22 @@ export class Spool {
       try {
         segment.release(this.#isAppending && segment === this.#segments.at(-1));
       } catch (error) {
-        this.#fail(error);
+        this.#faults.add(error);
       }
     }
+    this.#lastLock = lock;
+    // Otherwise a successor in this process could find what is being written, and has it already.
+    if (!this.#isAppending) this.#letGo(undefined);
+  }
+
+  /** Ends what close() began. segment: what was appended to meanwhile. */
+  #letGo(segment: Segment | undefined): void {
     try {
-      lock.release();
+      if (segment?.rows === 0) this.#remove(segment);
+      else segment?.release(false);
+      this.#lastLock?.release(this.rows);
     } catch (error) {
-      this.#fail(error);
+      this.#faults.add(error);
     }
   }
 
@@ -253,7 +263,7 @@ export class Spool {
   /** The segment to append to, or undefined where there is no room. */
   async #writable(batches: readonly SpoolBatch[]): Promise<Segment | undefined> {
     let last = this.#segments.at(-1);
-    if (last !== undefined && !last.isSealed && last.bytes >= this.#segmentBytesMax) {
+    if (last !== undefined && !last.isSealed && last.bytes >= segmentBytesMax(this.#bounds)) {
       last.seal();
       if (this.#segments.length > 1) last.rest();
     }
@@ -261,7 +271,7 @@ export class Spool {
     if (!this.#makeRoom(bytesOf(batches), last)) return undefined;
     if (last !== undefined) return last;
     const segment = await Segment.create(this.#nextPath(), batches[0]!);
-    this.#own(segment);
+    this.#keep(segment);
     await syncFolder(this.folder);
     return segment;
   }
@@ -269,7 +279,10 @@ export class Spool {
   /** Makes room by losing the oldest segments; not the one to append to, nor those being delivered. */
   #makeRoom(bytes: number, kept?: Segment): boolean {
     const bytesMax = this.#bounds.bytesMax - SEGMENT_HEAD_BYTES;
-    if (bytes > bytesMax) return false;
+    if (bytes > bytesMax) {
+      this.#faults.add(new Error(`${bytes} bytes of rows are too many for spool-bytes; raise it`));
+      return false;
+    }
     if (this.bytes + bytes > bytesMax) this.#unload();
     while (this.bytes + bytes > bytesMax) {
       const oldest = this.#segments.find((segment) => segment !== kept && !segment.isHeld);
@@ -297,16 +310,15 @@ export class Spool {
     if (rowCount > 0) this.#onLoss(reason, rowCount);
   }
 
-  /** Takes over a file of an earlier process. isOwn: whether that was this process. */
-  #find(name: string, isOwn: boolean): void {
+  /** Takes over a file of an earlier process, or of a predecessor in this one. */
+  #find(name: string): void {
     const number = NAME.exec(name)?.[1];
     if (number === undefined) return;
     this.#nextNumber = Number(number) + 1;
     const segment = this.#adopt(join(this.folder, name));
     if (segment === undefined) return;
-    if (!isOwn) this.rowsRestored += segment.rows;
     if (segment.rows === 0) segment.remove();
-    else this.#own(segment);
+    else this.#keep(segment);
   }
 
   #adopt(path: string): Segment | undefined {
@@ -320,7 +332,7 @@ export class Spool {
     }
   }
 
-  #own(segment: Segment): void {
+  #keep(segment: Segment): void {
     this.#segments.push(segment);
     segment.onEmpty = () => {
       if (!(this.#isAppending && segment === this.#segments.at(-1))) this.#remove(segment);
@@ -334,14 +346,5 @@ export class Spool {
 
   #nextPath(): string {
     return join(this.folder, `${String(this.#nextNumber++).padStart(NUMBER_DIGITS, "0")}.rows`);
-  }
-
-  #isPausing(): boolean {
-    return this.#clock.monotonicMs() < this.#nextTryMs;
-  }
-
-  #fail(error: unknown): void {
-    this.#nextTryMs = this.#clock.monotonicMs() + FAULT_PAUSE_MS;
-    this.#log.error("sink.spool_failed", { sink: this.#sink, folder: this.folder, error });
   }
 }
