@@ -21,9 +21,17 @@ const LEVELS: Readonly<Record<string, string>> = { off: "error", critical: "erro
 const COMMANDS = ["query", "tail", "top", "explain", "check", "import", "help"];
 const HELP_FLAGS = ["-h", "--help"];
 
-/** Ends after all that was written is out: a pipe may still be taking it. */
+/** How long what is still open, such as an idle connection, may keep a command from its end. */
+const EXIT_MS = 100;
+
+/**
+ * Ends after all that was written is out: a pipe may still be taking it. The process ends by itself where it
+ * can, because process.exit() of Node 24 may hang while V8 still optimises a kernel.
+ */
 function exitWith(code: number): void {
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  process.exitCode = code;
+  const exit = (): void => void setTimeout(() => process.exit(code), EXIT_MS).unref();
+  process.stdout.write("", () => process.stderr.write("", exit));
 }
 
 /** `bioyino query series | head`: whoever reads may have had enough, which is no fault. */
