@@ -94,12 +94,14 @@ export class FakeCarbon {
     }
   }
 
-  /** Stops listening and drops all connections. */
+  /** Stops listening and resets all connections: what is not noted as acknowledged was not. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
     const closed = once(this.#server, "close");
     this.#server.close();
-    for (const socket of [...this.#sockets, ...this.#raw]) socket.destroy();
+    // A plain close would look like an acknowledgement where all was read and its end not yet seen.
+    for (const socket of this.#raw) socket.resetAndDestroy();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
