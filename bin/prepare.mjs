@@ -10,7 +10,7 @@ const top = join(dirname(fileURLToPath(import.meta.url)), "..");
 const lock = join(top, "package-lock.json");
 const installedHash = join(top, "node_modules", ".prepared");
 const stamp = join(top, "dist", ".stamp");
-const SOURCE_FOLDERS = ["bin", "relay", "aggregator", "shared", "test", "bench"];
+const SOURCE_FOLDERS = ["bin", "relay", "aggregator", "cluster", "shared", "test", "bench"];
 const SOURCE_FILES = ["tsconfig.json", "bin/build.mjs", "package-lock.json"];
 
 /** Ends with one line that says what to do. */

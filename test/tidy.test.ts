@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 const LINES_MAX = 350;
 const COLUMNS_MAX = 110;
-const PRODUCT_FOLDERS = ["bin", "relay", "aggregator", "shared"];
+const PRODUCT_FOLDERS = ["bin", "relay", "aggregator", "cluster", "shared"];
 const FOLDERS = [...PRODUCT_FOLDERS, "test", "bench"];
 const KERNEL_FOLDER = "shared/kernel/";
 /** Names that say nothing about what is inside. */
@@ -96,20 +96,21 @@ function assertNone(offences: readonly string[], rule: string): void {
 function layer(path: string): number {
   if (isKernel(path)) return 0;
   if (path.startsWith("shared/")) return 1;
-  if (path.startsWith("relay/") || path.startsWith("aggregator/")) return 2;
-  return path.startsWith("bin/") ? 3 : 4;
+  if (path.startsWith("cluster/")) return 2;
+  if (path.startsWith("relay/") || path.startsWith("aggregator/")) return 3;
+  return path.startsWith("bin/") ? 4 : 5;
 }
 
 test("there is something to check", () => {
   assert.ok(sources.length > 10, `only ${sources.length} sources below ${top}`);
 });
 
-test("imports run bin, then relay or aggregator, then shared, then kernel", () => {
+test("imports run bin, then relay or aggregator, then cluster, then shared, then kernel", () => {
   const offences = sources.flatMap((source) =>
     targets(source)
       .filter((target) => {
         const isSideways =
-          layer(source.path) === 2 && layer(target) === 2 && folderOf(source.path) !== folderOf(target);
+          layer(source.path) === 3 && layer(target) === 3 && folderOf(source.path) !== folderOf(target);
         return layer(target) > layer(source.path) || isSideways;
       })
       .map((target) => `${source.path} -> ${target}`),
@@ -120,6 +121,19 @@ test("imports run bin, then relay or aggregator, then shared, then kernel", () =
 function folderOf(path: string): string {
   return path.slice(0, path.indexOf("/"));
 }
+
+test("the protocol of the cluster has no clock, chance, file or socket of its own", () => {
+  const pure = sources.filter(
+    ({ path }) =>
+      /^cluster\/[^/]+\.ts$/.test(path) || /^cluster\/election\/(election|raft|static)\.ts$/.test(path),
+  );
+  const offences = pure.flatMap(({ path, code }) => {
+    const found =
+      /"node:[^"]*"|\bDate\b|Math\.random|\bset(?:Timeout|Interval|Immediate)\b|performance\./.exec(code);
+    return found === null ? [] : [`${path}: ${found[0]}`];
+  });
+  assertNone(offences, "protocol code that reaches past its world");
+});
 
 test("kernel files import kernel files and nothing else", () => {
   const offences = sources
