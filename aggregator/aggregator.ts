@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
+import { isClustered, nodeId, nodeName } from "../cluster/running/member-settings.ts";
 import { systemClock } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { Counters } from "../shared/counters.ts";
@@ -13,6 +14,8 @@ import { isEtsy } from "../shared/naming-preset.ts";
 import { systemRandom } from "../shared/random.ts";
 import { chooseIo } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
+import { ClusterControl } from "./cluster-control.ts";
+import { ClusterWords } from "./cluster-words.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "./counters.ts";
 import { Intakes } from "./intakes.ts";
 import { OwnStats } from "./own-stats.ts";
@@ -22,8 +25,8 @@ import type { SinkContext } from "./sink/sink.ts";
 import { SinkFailures } from "./sink-failures.ts";
 import { SinkSet } from "./sink-set.ts";
 import type { FlushReport } from "./store.ts";
+import type { FromStore, StoreThreadData, ToStore } from "./store-messages.ts";
 import { storeSettings } from "./store-settings.ts";
-import type { FromStore, StoreThreadData, ToStore } from "./store-thread.ts";
 import { readTotals, SELF_INTAKE, type Totals } from "./totals.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -44,8 +47,11 @@ export class Aggregator {
   readonly #pages: Pages;
   readonly #storeCounters = new Counters(STORE_COUNTERS);
   readonly #selfCounters = new Counters(INTAKE_COUNTERS);
-  readonly #node = randomBytes(8).readBigUInt64LE();
-  readonly #incarnation = BigInt(Date.now());
+  readonly #node: bigint;
+  #incarnation = BigInt(Date.now());
+  /** Undefined where there is no cluster. */
+  readonly #words: ClusterWords | undefined;
+  #cluster: ClusterControl | undefined;
   readonly #ownStats: OwnStats;
   readonly #finished: Promise<void>;
   #markFinished: () => void = () => {};
@@ -63,6 +69,9 @@ export class Aggregator {
     this.#config = config;
     this.#log = log;
     this.#options = options;
+    const isInCluster = isClustered(config);
+    this.#node = isInCluster ? nodeId(nodeName(config)) : randomBytes(8).readBigUInt64LE();
+    this.#words = isInCluster ? new ClusterWords() : undefined;
     this.#sinks = new SinkSet(config.aggregator.sinks, this.#sinkContext(config));
     const hasOwnLines = !isEtsy(config.aggregation.preset);
     this.#ownStats = new OwnStats(config.aggregator.statsPrefix, Date.now(), hasOwnLines);
@@ -88,8 +97,10 @@ export class Aggregator {
 
   #sinkContext(config: SuiteConfig): SinkContext {
     const { aggregator, relay } = config;
+    const words = this.#words;
     return {
       config,
+      ...(words !== undefined && { fence: { mayWrite: (interval: number) => words.mayWrite(interval) } }),
       ownPrefixes: [`${aggregator.statsPrefix}.`, `${relay.prefix}.statsProcessed`],
       log: this.#log,
       clock: systemClock,
@@ -134,7 +145,9 @@ export class Aggregator {
   async start(): Promise<void> {
     try {
       this.#io = await chooseIo(this.#config.aggregator.io);
+      await this.#joinCluster();
       await this.#startStore();
+      await this.#cluster?.begin();
       await this.#startIntakes();
       await this.#pages.open();
     } catch (error) {
@@ -146,8 +159,21 @@ export class Aggregator {
     this.#isReady = true;
   }
 
+  async #joinCluster(): Promise<void> {
+    if (this.#words === undefined) return;
+    this.#cluster = await ClusterControl.start({
+      config: this.#config,
+      log: this.#log,
+      words: this.#words,
+      sinks: () => this.#sinks,
+      onExit: (code, error) => this.#onThreadExit("cluster", code, error),
+    });
+    this.#incarnation = this.#cluster.info.incarnation;
+  }
+
   async #startStore(): Promise<void> {
     const { aggregator, cluster } = this.#config;
+    const port = this.#cluster?.connectStore(this.#selfCounters.buffer);
     const data: StoreThreadData = {
       ...storeSettings(this.#config),
       snapshotIntervalMs: cluster.snapshotIntervalMs,
@@ -157,8 +183,10 @@ export class Aggregator {
       tagsBytesMax: aggregator.tagsBytesMax,
       counters: this.#storeCounters.buffer,
       selfCounters: this.#selfCounters.buffer,
+      ...(port !== undefined && { cluster: { port, words: this.#words!.buffer } }),
     };
     this.#store = await startWorker<object, FromStore>(new URL("./store-thread.js", import.meta.url), data, {
+      ...(port !== undefined && { transferList: [port] }),
       onMessage: (message) => this.#onStore(message),
       onExit: (code, error) => this.#onThreadExit("store", code, error),
     });
@@ -166,7 +194,8 @@ export class Aggregator {
 
   #onStore(message: FromStore): void {
     if (message.kind === "rows") {
-      this.#sinks.accept(message.batch);
+      if (message.order === undefined) this.#sinks.accept(message.batch);
+      else this.#cluster?.accept(message.batch, message.order);
       this.#tellStore({ kind: "taken" });
     } else if (message.kind === "flushed") {
       this.#lastFlush = message.report;
@@ -198,12 +227,21 @@ export class Aggregator {
       log: this.#log,
       clock: systemClock,
       random: systemRandom,
-      onOrigin: (origin, port, counters) =>
-        this.#tellStore({ kind: "origin", origin, port, counters }, [port]),
+      words: this.#words?.buffer,
+      onOrigin: (origin, port, counters) => this.#addOrigin(origin, port, counters),
       onEvent: (item) => this.#sinks.acceptEvent(item),
       onExit: (code, error) => this.#onThreadExit("intake", code, error),
     });
     await this.#intakes.start();
+  }
+
+  #addOrigin(origin: number, port: MessagePort, counters: SharedArrayBuffer): void {
+    if (this.#cluster === undefined) {
+      this.#tellStore({ kind: "origin", origin, port, counters }, [port]);
+      return;
+    }
+    this.#cluster.addOrigin(origin, port, counters);
+    this.#tellStore({ kind: "origin", origin, counters });
   }
 
   #tellStore(message: ToStore, transfer: MessagePort[] = []): void {
@@ -251,6 +289,7 @@ export class Aggregator {
       return { ok: false, changed: [], message: error.message };
     }
     this.#config = config;
+    this.#cluster?.configure(config);
     this.#ownStats.hasLines = !isEtsy(config.aggregation.preset);
     this.#log.info("config.reloaded", { changed: outcome.changed, message: outcome.message });
     return outcome;
@@ -274,13 +313,27 @@ export class Aggregator {
     this.#intakes?.tellToEnd();
     await this.#intakes?.ended();
     this.#tellStore({ kind: "finish" });
-    await this.#finished;
+    if (this.#cluster !== undefined) await this.#leaveCluster(this.#cluster, deadlineMs);
+    else await this.#finished;
     const links = this.#intakes?.links;
     const drained = await Promise.all([this.#sinks.drain(deadlineMs), links?.drain(deadlineMs) ?? true]);
     this.#sinks.close();
     links?.close();
+    await this.#cluster?.end();
+    if (this.#cluster !== undefined) await this.#endStore();
     await this.#pages.close();
     return drained.every(Boolean);
+  }
+
+  /** Hands over to the others. What their leader writes need not be delivered from here. */
+  async #leaveCluster(cluster: ClusterControl, deadlineMs: number): Promise<void> {
+    const waitMs = Math.max(0, deadlineMs - systemClock.monotonicMs());
+    if (await cluster.leave(waitMs)) this.#sinks.yieldFrom(Number.NEGATIVE_INFINITY);
+  }
+
+  async #endStore(): Promise<void> {
+    this.#tellStore({ kind: "end" });
+    await this.#finished;
   }
 
   /** Lets go of everything that a start which failed has opened. */
@@ -288,7 +341,8 @@ export class Aggregator {
     this.#isStopping = true;
     this.#intakes?.tellToEnd();
     this.#intakes?.links?.close();
-    this.#tellStore({ kind: "finish" });
+    this.#tellStore({ kind: this.#words === undefined ? "finish" : "end" });
+    void this.#cluster?.end();
     this.#sinks.close();
     void this.#pages.close();
   }

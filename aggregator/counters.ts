@@ -21,6 +21,7 @@ export const INTAKE_COUNTERS = [
   "snapshots",
   "snapshotBytes",
   "snapshotBytesTaken",
+  "samplesTaken",
   "lostLines",
   ...LISTENER_COUNTERS,
 ] as const;

@@ -59,9 +59,17 @@ export class Flush {
     return this.#emittedBytes + this.#writer.byteLength;
   }
 
-  /** Writes an interval, which must not be merged into or emptied until this has resolved. */
-  async writeInterval(interval: Interval, namer: Namer): Promise<void> {
-    for (const { source, start, end, type, values, updates } of interval.series()) {
+  /**
+   * Writes an interval, which must not be merged into or emptied until this has resolved. only: series that
+   * this one has, and no others.
+   */
+  async writeInterval(interval: Interval, namer: Namer, only?: Interval): Promise<void> {
+    for (const view of interval.series(only !== undefined)) {
+      if (only !== undefined) {
+        if (!only.has(view.source.subarray(view.start, view.end), view.type)) continue;
+        interval.aggregate(view);
+      }
+      const { source, start, end, type, values, updates } = view;
       for (let aggregate = 0; aggregate < values.length; aggregate++) {
         const value = values[aggregate]!;
         if (!Number.isNaN(value)) this.#write(namer, source, start, end, type, aggregate, value);

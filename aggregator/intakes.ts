@@ -16,7 +16,7 @@ import { SENDERS_MAX } from "./listener/sender-book.ts";
 import { type IntakeSection, listenerSettings, threadsFor } from "./listener/settings.ts";
 import type { ListenerState } from "./page/view.ts";
 import type { ReceiverData, ReceiverInfo, ReceiverReport, ReceiverStart } from "./receiver.ts";
-import { SELF_ORIGIN } from "./store-thread.ts";
+import { SELF_ORIGIN } from "./store-messages.ts";
 import type { NamedIntake } from "./totals.ts";
 
 /** What the intakes need of the aggregator. */
@@ -26,6 +26,8 @@ export interface IntakesContext extends RepeaterContext {
   readonly node: bigint;
   readonly incarnation: bigint;
   readonly log: Log;
+  /** See ClusterWords; undefined where there is no cluster. */
+  readonly words: SharedArrayBuffer | undefined;
   /** Takes an intake's way to the store. */
   readonly onOrigin: (origin: number, port: MessagePort, counters: SharedArrayBuffer) => void;
   readonly onEvent: (item: DogItem) => void;
@@ -134,7 +136,7 @@ export class Intakes {
     listen: ListenAddress,
     { thread, count }: { readonly thread: number; readonly count: number },
   ): Promise<StartedWorker<ReceiverInfo>> {
-    const { config, io, node, incarnation, onOrigin, onExit } = this.#context;
+    const { config, io, node, incarnation, words, onOrigin, onExit } = this.#context;
     const { aggregator, cluster } = config;
     const counters = new Counters(INTAKE_COUNTERS);
     this.#threadCount += 1;
@@ -159,6 +161,7 @@ export class Intakes {
       backlogBytesMax: aggregator.backlogBytesMax,
       watchesSenders: aggregator.seriesPerSenderMax > 0,
       repeater: this.#repeater,
+      words,
       control: this.#control,
       counters: counters.buffer,
     };

@@ -18,6 +18,7 @@ import {
   RECORD_UPDATES,
   SNAPSHOT_BODY_BYTES_MAX,
 } from "./kernel.ts";
+import { areLevels } from "./level-entries.ts";
 import { applyLimits, type LimitOptions, REFUSALS } from "./limits.ts";
 
 /** Room beside table and input: index, tallies, and scratch to sort a large timer in. */
@@ -123,6 +124,11 @@ export class Interval {
     this.generation += 1;
   }
 
+  /** Frames that have been merged into it. */
+  get deltaCount(): number {
+    return this.#seen.size;
+  }
+
   get seriesCount(): number {
     return this.kernel.exports.tableSeries();
   }
@@ -164,12 +170,22 @@ export class Interval {
     const body = frameBody(frame);
     if (body.length > this.#inputBytesMax) return { kind: "invalid" };
     const { exports } = this.kernel;
+    if (label.hasLevels === true) return this.#takeLevels(body, identity);
     this.#putInput(body);
     if (!exports.merge(body.length, label.entries)) return { kind: "invalid" };
     this.#seen.add(identity);
     const takenLines = exports.mergeTakenLines();
     this.lines += takenLines;
     return { kind: "merged", takenLines, refusedLines: exports.mergeRefusedLines() };
+  }
+
+  /** Levels that were decided before: gauges which were only changed start from them. */
+  #takeLevels(body: Uint8Array, identity: string): MergeResult {
+    if (!areLevels(body) || body.length > this.#inputBytesMax - ADOPTING_BYTES) return { kind: "invalid" };
+    this.#putInput(body);
+    this.adoptLevels(body);
+    this.#seen.add(identity);
+    return { kind: "merged", takenLines: 0, refusedLines: 0 };
   }
 
   /** Puts bytes where the kernel reads them; returns their address. */

@@ -91,28 +91,39 @@ export class Kept {
 
   /** Gives the gauges of interval k that were changed, but not set, the levels to start from, in parts. */
   *giveLevels(interval: Interval, k: number, spans: IdleSpans): Generator<void, void, void> {
-    const { exports, memory } = this.#kernel;
-    if (exports.tableSeries() === 0) return;
-    for (const part of interval.seenSeries([GAUGE], true)) {
-      const start = this.#putInput(part);
-      exports.fillLevels(start, start + part.length, k - spans.kept[GAUGE]!);
-      part.set(new Uint8Array(memory.buffer, start, part.length));
+    for (const part of this.levels(interval, k, spans)) {
       interval.adoptLevels(part);
       yield;
     }
   }
 
   /**
-   * Keeps a part of Interval.seenSeries() as seen in interval k. Where there is no room, what was seen
-   * longest ago goes. Returns how many series had to be forgotten, or found no room.
+   * Visits the levels that gauges of interval k start from, where they were changed but not set: parts of
+   * entries (see kernel/keep.ts), with NaN where none is known.
    */
-  keep(part: Uint8Array, k: number): number {
+  *levels(interval: Interval, k: number, spans: IdleSpans): Generator<Uint8Array, void, void> {
+    const { exports, memory } = this.#kernel;
+    if (exports.tableSeries() === 0) return;
+    for (const part of interval.seenSeries([GAUGE], true)) {
+      const start = this.#putInput(part);
+      exports.fillLevels(start, start + part.length, k - spans.kept[GAUGE]!);
+      part.set(new Uint8Array(memory.buffer, start, part.length));
+      yield part;
+    }
+  }
+
+  /**
+   * Keeps a part of Interval.seenSeries() as seen in interval k. Where there is no room, what was seen
+   * longest ago goes. isLate: what a later interval has said stays. Returns how many series had to be
+   * forgotten, or found no room.
+   */
+  keep(part: Uint8Array, k: number, isLate = false): number {
     const { exports } = this.#kernel;
     const end = this.#putInput(part) + part.length;
     let at = end - part.length;
     let forgotten = 0;
     for (;;) {
-      at = addressOf(exports.keepSeries(at, end, k, this.#seriesMax));
+      at = addressOf(exports.keepSeries(at, end, k, this.#seriesMax, isLate));
       if (at === end) return forgotten;
       const before = this.seriesCount;
       if (!this.#makeRoom(k)) return forgotten + this.#countEntries(at, end);
@@ -200,6 +211,11 @@ export class Kept {
       yield view;
       if (this.generation !== generation) return;
     }
+  }
+
+  /** Returns the interval in which a series that is being visited was seen last. */
+  seenIn(view: IdleView): number {
+    return this.#kernel.exports.seenIn(view.record);
   }
 
   /** Forgets a series that is being visited. */

@@ -74,7 +74,7 @@ export interface AggregatorExports {
   writeSeen(target: number, end: number, from: number, types: number, isBaseless: boolean): number;
   nextSeenRecord(): number;
   adoptLevels(start: number, end: number): void;
-  keepSeries(start: number, end: number, interval: number, most: number): number;
+  keepSeries(start: number, end: number, interval: number, most: number, isLate: boolean): number;
   fillLevels(start: number, end: number, earliest: number): void;
   nextIdle(record: number, interval: number): number;
   isKept(record: number): number;

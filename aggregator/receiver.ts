@@ -10,6 +10,7 @@ import { isMainThread, type MessagePort, parentPort, workerData } from "node:wor
 import { Counters } from "../shared/counters.ts";
 import { type BatchHandler, CONTROL_RUN, type ListenAddress, memoryAddress, TICK_MS } from "../shared/udp.ts";
 import { reportFailure, reportReady } from "../shared/worker.ts";
+import { intervalClock } from "./cluster-words.ts";
 import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
 import type { DogItem } from "./event/event.ts";
 import { EventGate } from "./event/event-gate.ts";
@@ -26,6 +27,8 @@ export interface ReceiverData extends Omit<SnapshotterOptions, "memoryBase">, Li
   readonly watchesSenders: boolean;
   /** Undefined where nothing is repeated. */
   readonly repeater: RepeaterSettings | undefined;
+  /** See ClusterWords; undefined where there is no cluster. */
+  readonly words?: SharedArrayBuffer | undefined;
   /** Bytes of snapshots that may wait for the store. */
   readonly backlogBytesMax: number;
   /** CONTROL_RUN or CONTROL_DRAIN, in shared memory. */
@@ -68,6 +71,7 @@ class Intake implements BatchHandler {
   readonly #events: EventGate;
   readonly #senders: SenderBook | undefined;
   readonly #isCrowded: () => boolean;
+  readonly #nowMs: () => number;
   #isHeldUp = false;
   #nextPublishMs = 0;
   #nextDropsMs = 0;
@@ -76,10 +80,11 @@ class Intake implements BatchHandler {
     parts: ListenerParts,
     snapshotter: Snapshotter,
     counters: Counters<IntakeCounter>,
-    watchesSenders: boolean,
+    { watchesSenders, words }: Pick<ReceiverData, "watchesSenders" | "words">,
     isCrowded: () => boolean,
     report: (message: ReceiverReport) => void,
   ) {
+    this.#nowMs = intervalClock(words);
     this.#parts = parts;
     this.#isCrowded = isCrowded;
     this.#snapshotter = snapshotter;
@@ -90,7 +95,7 @@ class Intake implements BatchHandler {
   }
 
   onBatch(received: number): boolean {
-    const nowMs = Date.now();
+    const nowMs = this.#nowMs();
     const { receiver, gate, repeater } = this.#parts;
     const snapshotter = this.#snapshotter;
     if (received > 0) gate?.filter(snapshotter.batch, received, nowMs);
@@ -126,11 +131,11 @@ class Intake implements BatchHandler {
 
   /** Sends the last snapshot, lets the repeater finish and publishes the final counts. */
   async finish(): Promise<void> {
-    this.#snapshotter.cut(Date.now());
+    this.#snapshotter.cut(this.#nowMs());
     this.#snapshotter.close();
     await this.#parts.repeater?.close();
     this.#nextDropsMs = 0;
-    this.#publish(Date.now());
+    this.#publish(this.#nowMs());
   }
 }
 
@@ -184,8 +189,8 @@ async function serve(
     return true;
   };
   const memoryBase = (memory: WebAssembly.Memory) => memoryAddress(data.io, memory);
-  const snapshotter = await Snapshotter.create({ ...data, memoryBase }, Date.now(), post);
-  const intake = new Intake(parts, snapshotter, counters, data.watchesSenders, isCrowded, report);
+  const snapshotter = await Snapshotter.create({ ...data, memoryBase }, intervalClock(data.words)(), post);
+  const intake = new Intake(parts, snapshotter, counters, data, isCrowded, report);
   do {
     await parts.receiver.run(snapshotter.batch, intake, control);
     // Snapshots are cut meanwhile: intervals end though nobody is heard.

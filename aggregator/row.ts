@@ -4,7 +4,19 @@
  *
  *   | u16 LE: bytes of the name | name, UTF-8 | f64 LE: value | u16 ...
  */
+import type { WriteCause } from "../cluster/world.ts";
 import { assert } from "../shared/errors.ts";
+import type { DeliveryReceipt, DeliveryTicket } from "./sink/delivery-ticket.ts";
+
+/** Which order of a cluster rows belong to: who gets them, and whose delivery is told. */
+export interface RowOrder {
+  /** Tells it from the process's other orders. */
+  readonly id: number;
+  readonly cause: WriteCause;
+  /** Sinks that have all of it already. */
+  readonly deliveredTo: readonly string[];
+  readonly isInDoubt: boolean;
+}
 
 /** Rows of one interval for the sinks; a long interval comes as several batches. */
 export interface RowBatch {
@@ -22,6 +34,12 @@ export interface RowBatch {
   readonly bytes: Uint8Array;
   /** Whether this is the last batch of this interval and revision. */
   readonly lastOfInterval: boolean;
+  /** In a cluster: what is told of its delivery; the same for all batches of an order. */
+  readonly ticket?: DeliveryTicket;
+  /** In a sink, of a batch with a ticket: told what became of it there. */
+  readonly receipt?: DeliveryReceipt;
+  /** In a sink: whether a cluster's leader wrote it, so that another may take it over; also of old ones. */
+  readonly isOrdered?: boolean;
 }
 
 /** Size that a batch should have about: a writer is emptied when it has reached it. */

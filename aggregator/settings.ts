@@ -45,7 +45,9 @@ export function settingsOf(config: SuiteConfig): ReadonlyMap<string, Setting> {
   add("file", OPTIONS.file, config.file);
   add("repeater", OPTIONS.repeater, config.repeater);
   add("console", OPTIONS.console, config.console);
-  add("cluster", OPTIONS.cluster, config.cluster);
+  for (const section of ["cluster", "raft", "etcd", "consul", "kubernetes"] as const) {
+    add(section, OPTIONS[section], config[section]);
+  }
   return settings;
 }
 

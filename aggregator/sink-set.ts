@@ -7,11 +7,13 @@
  *   carbon              carbon[a], carbon[b]  same section: stays. Other: configure(), else retires and is
  *   carbon.east         carbon.east           opened anew. Not named any more: retires
  */
-import { isDeepStrictEqual } from "node:util";
 import type { DogItem } from "./event/event.ts";
 import type { RowBatch } from "./row.ts";
-import { openSink, type Sink, type SinkConfig, type SinkContext, type SinkStatus } from "./sink/sink.ts";
-import { addSpooled, addStatus, asRetiring } from "./sink/status-sum.ts";
+import type { DeliveryTicket } from "./sink/delivery-ticket.ts";
+import { rulingOf } from "./sink/repetition.ts";
+import type { Sink, SinkContext, SinkStatus } from "./sink/sink.ts";
+import { type SinkGroup, SinkPlan } from "./sink/sink-plan.ts";
+import { addSpooled, addStatus, addWithheld, asRetiring, type WithheldRows } from "./sink/status-sum.ts";
 
 /** What apply() has done, by names as in `sinks`. */
 export interface SinkChanges {
@@ -22,20 +24,12 @@ export interface SinkChanges {
   readonly removed: readonly string[];
 }
 
-/** The sinks of one name. */
-interface Group {
-  readonly name: string;
-  readonly sinks: readonly Sink[];
-  /** The section that they were opened by. */
-  readonly section: unknown;
-}
-
 /** Memory is bounded by it: each retiring sink may hold a full queue. */
 const RETIRING_MAX = 16;
 
 export class SinkSet {
   #context: SinkContext;
-  #groups: readonly Group[];
+  #groups: readonly SinkGroup[];
   /** Oldest first. */
   readonly #retiring = new Set<Sink>();
   /** What became of rows of sinks that are gone, by name: added to what their successors count. */
@@ -44,6 +38,11 @@ export class SinkSet {
   readonly #leaving = new Set<Sink>();
   /** How retiring sinks ended, for a drain that is under way. */
   readonly #endings = new Set<Promise<boolean>>();
+  /** Orders of which something may still be told. */
+  readonly #tickets = new Set<DeliveryTicket>();
+  /** Rows of orders that a sink was not given, by its name. */
+  readonly #withheld = new Map<string, WithheldRows>();
+  #isEnding = false;
   #eventsUncarried = 0;
   #isClosed = false;
 
@@ -59,9 +58,59 @@ export class SinkSet {
     return this.#eventsUncarried;
   }
 
-  /** Hands a batch to every sink. Never blocks and never throws; its bytes must not change any more. */
+  get isEmpty(): boolean {
+    return this.#groups.every(({ sinks }) => sinks.length === 0);
+  }
+
+  /** Names of the sinks that get rows now, as in their statuses. */
+  names(): string[] {
+    return this.#sinks().map(({ name }) => name);
+  }
+
+  /**
+   * Hands a batch to every sink; one of a cluster's order to those that want it. Never blocks and never throws;
+   * its bytes must not change any more.
+   */
   accept(batch: RowBatch): void {
-    for (const sink of this.#sinks()) sink.accept(batch);
+    if (batch.ticket !== undefined) this.#acceptOrdered(batch, batch.ticket);
+    else for (const sink of this.#sinks()) sink.accept(batch);
+  }
+
+  /**
+   * The fence is closed: what is on its way is given up at once, and waits; remotes that cannot be told so may
+   * still get what the system has sent.
+   */
+  revoke(): void {
+    for (const sink of this.#living()) sink.revoke?.();
+  }
+
+  /** The fence may have opened; sinks find it out by themselves, a little later. */
+  resume(): void {
+    for (const sink of this.#living()) sink.resume?.();
+  }
+
+  /**
+   * Drops a cluster's rows of intervals from `floor` on, in memory and on disk: another leader writes them. Of
+   * their orders nothing is told any more. Returns the rows, counted once for each sink.
+   */
+  yieldFrom(floor: number): number {
+    return this.yieldWhere((interval) => interval >= floor);
+  }
+
+  /**
+   * As yieldFrom, with another choice: isTheirs is asked with each interval and sink, and has to answer the same
+   * for all sinks where an order is under way.
+   */
+  yieldWhere(isTheirs: (interval: number, sink: string) => boolean): number {
+    for (const ticket of this.#tickets) {
+      if (this.names().some((name) => isTheirs(ticket.order.interval, name))) ticket.forget();
+    }
+    this.#forgetTickets();
+    let rows = 0;
+    for (const sink of this.#living()) {
+      rows += sink.handOver?.((interval) => isTheirs(interval, sink.name)) ?? 0;
+    }
+    return rows;
   }
 
   /** Hands an event or a check to the sinks that can carry it. */
@@ -72,8 +121,8 @@ export class SinkSet {
 
   /**
    * One status for each name of a sink. What its predecessors of the same name did, and still hold, is part
-   * of it; so for each name rows accepted = sent + lost + queued + spooled over all changes. Sinks that were
-   * removed are there until they are done.
+   * of it; so for each name rows accepted = sent + lost + queued + spooled + handed over, over all changes.
+   * Sinks that were removed are there until they are done.
    */
   statuses(): SinkStatus[] {
     const now = new Map<string, SinkStatus>();
@@ -89,6 +138,11 @@ export class SinkSet {
       if (spooledRows === 0 || status === undefined) this.#leaving.delete(sink);
       else now.set(sink.name, addSpooled(status, spooledRows, spooledBytes));
     }
+    for (const [name, rows] of this.#withheld) {
+      const status = now.get(name);
+      if (status === undefined) this.#withheld.delete(name);
+      else now.set(name, addWithheld(status, rows));
+    }
     return [...now.values()];
   }
 
@@ -99,7 +153,7 @@ export class SinkSet {
    */
   apply(names: readonly string[], context: SinkContext, drainTimeoutMs: number): SinkChanges {
     const before = new Map(this.#groups.map((group) => [group.name, group]));
-    const plan = new Plan(context, this.#context.config);
+    const plan = new SinkPlan(context, this.#context.config);
     try {
       for (const name of unique(names)) plan.add(name, before.get(name));
     } catch (error) {
@@ -122,6 +176,7 @@ export class SinkSet {
    */
   async drain(deadlineMs: number): Promise<boolean> {
     const { clock } = this.#context;
+    this.#end();
     // Retiring sinks have a deadline of their own, which may be later. They come first: what a successor has
     // left at the deadline goes to a folder of which its predecessor has to let go.
     const waitMs = Math.max(0, deadlineMs - clock.monotonicMs());
@@ -137,12 +192,60 @@ export class SinkSet {
   /** Closes all sinks; what they hold is counted as lost. */
   close(): void {
     this.#isClosed = true;
+    this.#end();
     for (const sink of this.#retiring) sink.close();
     for (const sink of this.#sinks()) sink.close();
   }
 
   #sinks(): Sink[] {
     return this.#groups.flatMap(({ sinks }) => sinks);
+  }
+
+  /** All that may hold rows; retiring ones first, whose rows are older. */
+  #living(): Sink[] {
+    return [...this.#retiring, ...this.#sinks()];
+  }
+
+  #acceptOrdered(batch: RowBatch, ticket: DeliveryTicket): void {
+    if (!ticket.isForgotten) {
+      this.#tickets.add(ticket);
+      if (this.#isEnding) ticket.keepLosses();
+      ticket.addBatch();
+      for (const sink of this.#sinks()) this.#offer(sink, batch, ticket);
+    }
+    if (!batch.lastOfInterval) return;
+    ticket.complete();
+    this.#forgetTickets();
+  }
+
+  #offer(sink: Sink, batch: RowBatch, ticket: DeliveryTicket): void {
+    const { name, sinkClass, onDoubt = "skip" } = sink;
+    const receipt = ticket.receiptFor(name);
+    if (ticket.skip.has(name)) {
+      receipt.settle(true);
+      return;
+    }
+    const ruling = rulingOf(sinkClass, onDoubt, ticket.order);
+    if (ruling === "write") {
+      const { ticket: _ticket, ...plain } = batch;
+      sink.accept({ ...plain, receipt, isOrdered: true });
+      return;
+    }
+    const { not_amended, in_doubt } = this.#withheld.get(name) ?? { not_amended: 0, in_doubt: 0 };
+    const rows = { not_amended, in_doubt };
+    rows[ruling] += batch.rowCount;
+    this.#withheld.set(name, rows);
+    receipt.settle(true);
+  }
+
+  #forgetTickets(): void {
+    for (const ticket of this.#tickets) if (ticket.isOver || ticket.isForgotten) this.#tickets.delete(ticket);
+  }
+
+  /** What is lost while the process ends shall be written by whoever leads next. */
+  #end(): void {
+    this.#isEnding = true;
+    for (const ticket of this.#tickets) ticket.keepLosses();
   }
 
   #retire(sink: Sink, deadlineMs: number): void {
@@ -180,62 +283,6 @@ export class SinkSet {
     const former = this.#former.get(status.name);
     return former === undefined ? status : addStatus(status, former);
   }
-}
-
-/** A change while it is made, which can still be taken back. */
-class Plan {
-  readonly groups: Group[] = [];
-  readonly changes = { kept: [] as string[], changed: [] as string[], added: [] as string[] };
-  readonly #context: SinkContext;
-  readonly #configBefore: SinkConfig;
-  readonly #opened: Sink[] = [];
-  readonly #configured: Sink[] = [];
-
-  constructor(context: SinkContext, configBefore: SinkConfig) {
-    this.#context = context;
-    this.#configBefore = configBefore;
-  }
-
-  /** Has a name in the set. before: its group so far. */
-  add(name: string, before: Group | undefined): void {
-    const section = sectionOf(this.#context.config, name);
-    if (before !== undefined && isDeepStrictEqual(before.section, section)) {
-      // Sections may share a bound, such as that of a folder.
-      this.#isConfigured(before);
-      this.changes.kept.push(name);
-      this.groups.push(before);
-      return;
-    }
-    (before === undefined ? this.changes.added : this.changes.changed).push(name);
-    if (before !== undefined && this.#isConfigured(before)) {
-      this.groups.push({ ...before, section });
-      return;
-    }
-    const sinks = openSink(name, this.#context);
-    this.#opened.push(...sinks);
-    this.groups.push({ name, sinks, section });
-  }
-
-  /** Puts everything back. */
-  undo(): void {
-    for (const sink of this.#opened) sink.close();
-    for (const sink of this.#configured) sink.configure?.(this.#configBefore);
-  }
-
-  /** Whether all sinks of a group go on by the new configuration. */
-  #isConfigured({ sinks }: Group): boolean {
-    const configured = sinks.filter((sink) => sink.configure?.(this.#context.config) === true);
-    this.#configured.push(...configured);
-    return sinks.length > 0 && configured.length === sinks.length;
-  }
-}
-
-/** The values that the sinks of a name are opened by. */
-function sectionOf(config: SinkConfig, name: string): unknown {
-  if (name === "file") return config.file;
-  if (name === "console") return config.console;
-  const { others, ...carbon } = config.carbon;
-  return name === "carbon" ? carbon : others.find((other) => name === `carbon.${other.name}`);
 }
 
 function unique(names: readonly string[]): string[] {

@@ -103,6 +103,19 @@ export const AGGREGATOR_METRICS = {
   rowsSent: row("sink_rows_sent_total", "counter", "Rows delivered.", "sink"),
   rowsRetried: row("sink_rows_retried_total", "counter", "Rows sent again.", "sink"),
   rowsLost: row("sink_rows_lost_total", "counter", "Rows given up.", "sink", "reason"),
+  rowsHandedOver: row(
+    "sink_rows_handed_over_total",
+    "counter",
+    "Rows dropped, since another leader writes them.",
+    "sink",
+  ),
+  rowsWithheld: row(
+    "sink_rows_withheld_total",
+    "counter",
+    "Rows that a sink was not given, since it would not replace others by them, or may have them.",
+    "sink",
+    "reason",
+  ),
   queuedRows: row("sink_queued_rows", "gauge", "Rows waiting.", "sink"),
   queuedBytes: row("sink_queued_bytes", "gauge", "Bytes waiting.", "sink"),
   spooledRows: row("sink_spooled_rows", "gauge", "Rows waiting on disk.", "sink"),
@@ -230,6 +243,7 @@ function* sinkSamples(sink: SinkStatus): Generator<MetricSample> {
   const values: readonly (readonly [MetricRow, number])[] = [
     [metrics.rowsSent, sink.rowsSent],
     [metrics.rowsRetried, sink.rowsRetried],
+    [metrics.rowsHandedOver, sink.rowsHandedOver ?? 0],
     [metrics.queuedRows, sink.queuedRows],
     [metrics.queuedBytes, sink.queuedBytes],
     [metrics.spooledRows, sink.spooledRows ?? 0],
@@ -240,6 +254,10 @@ function* sinkSamples(sink: SinkStatus): Generator<MetricSample> {
   for (const [metric, value] of values) yield { row: metric, labels, value };
   for (const [reason, value] of Object.entries(sink.rowsLost)) {
     yield { row: metrics.rowsLost, labels: { ...labels, reason }, value };
+  }
+  const withheld = { not_amended: sink.rowsNotAmended ?? 0, in_doubt: sink.rowsInDoubt ?? 0 };
+  for (const [reason, value] of Object.entries(withheld)) {
+    yield { row: metrics.rowsWithheld, labels: { ...labels, reason }, value };
   }
   if (sink.eventsAccepted === undefined) return;
   const outcomes = { accepted: sink.eventsAccepted, sent: sink.eventsSent ?? 0, lost: sink.eventsLost ?? 0 };

@@ -10,74 +10,25 @@ import { HEADER_PAYLOAD_BYTES, SLOT_BYTES } from "../shared/kernel/layout.ts";
 import { TICK_MS } from "../shared/udp.ts";
 import { readLabel } from "../shared/wire.ts";
 import { reportFailure, reportReady } from "../shared/worker.ts";
+import { intervalClock } from "./cluster-words.ts";
 import { INTAKE_COUNTERS, type IntakeCounter, STORE_COUNTERS, type StoreCounter } from "./counters.ts";
 import { type EtsyNaming, EtsyStats, etsyTotals } from "./etsy-stats.ts";
 import type { EmitRows } from "./flush.ts";
 import { publishIntake } from "./intake-counters.ts";
-import type { Notice } from "./notices.ts";
-import type { Answers, Question } from "./questions.ts";
-import type { RowBatch } from "./row.ts";
+import type { RowBatch, RowOrder } from "./row.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import { type FlushReport, Store } from "./store.ts";
 import { StoreAnswers } from "./store-answers.ts";
+import { type FromStore, SELF_ORIGIN, type StoreThreadData, type ToStore } from "./store-messages.ts";
+import { type StoreOrder, StoreOrders, type StoreReply } from "./store-orders.ts";
 import { readPlan } from "./store-plan.ts";
 import type { StoreSettings } from "./store-settings.ts";
-import type { TailedLines } from "./tails.ts";
-
-export interface StoreThreadData extends StoreSettings {
-  readonly snapshotIntervalMs: number;
-  readonly node: bigint;
-  readonly incarnation: bigint;
-  readonly nameBytesMax: number;
-  readonly tagsBytesMax: number;
-  readonly counters: SharedArrayBuffer;
-  /** Counters of the intake for the aggregator's own metrics. */
-  readonly selfCounters: SharedArrayBuffer;
-}
-
-/** What the control thread tells the store. */
-export type ToStore =
-  /** An intake: its snapshots come through the port, then null when it has ended. */
-  | {
-      readonly kind: "origin";
-      readonly origin: number;
-      readonly port: MessagePort;
-      readonly counters: SharedArrayBuffer;
-    }
-  /** Lines of the aggregator's own metrics, below 64 KiB. */
-  | { readonly kind: "lines"; readonly text: string }
-  /** The control thread has given a batch of rows to the sinks. */
-  | { readonly kind: "taken" }
-  /** The control thread has handed out the lines of a tailed message. */
-  | { readonly kind: "tails-taken" }
-  /** What intervals are computed, bounded and named by from the next one on that is opened. */
-  | ({ readonly kind: "configure" } & StoreSettings)
-  /** A question of a management page; the answer has the same id. */
-  | { readonly kind: "ask"; readonly id: number; readonly question: Question }
-  /** A sink failed to deliver rows since the last flush. */
-  | { readonly kind: "sink-failed" }
-  /** All intakes have been told to end: flush what is left as soon as they have. */
-  | { readonly kind: "finish" };
-
-/** What the store tells the control thread. */
-export type FromStore =
-  | { readonly kind: "rows"; readonly batch: RowBatch }
-  | { readonly kind: "flushed"; readonly report: FlushReport }
-  | { readonly kind: "answer"; readonly id: number; readonly answer: Answers[Question["kind"]] }
-  /** error: what is wrong with the question, for people. */
-  | { readonly kind: "answer"; readonly id: number; readonly error: string }
-  | ({ readonly kind: "tailed" } & TailedLines)
-  | { readonly kind: "notice"; readonly notice: Notice }
-  | { readonly kind: "finished" };
 
 /** Batches of about 1 MiB that may wait for the control thread: a message queue has no bound of its own. */
 const BATCHES_UNDER_WAY_MAX = 16;
 
 /** Snapshots whose tailed lines may wait for the control thread. */
 const TAILS_UNDER_WAY_MAX = 64;
-
-/** Origin of the intake for own metrics; the others count from 1. */
-export const SELF_ORIGIN = 0;
 
 class StoreThread {
   readonly #port: MessagePort;
@@ -88,6 +39,8 @@ class StoreThread {
   readonly #counters: Counters<StoreCounter>;
   readonly #intervalMs: number;
   readonly #tick: NodeJS.Timeout;
+  readonly #nowMs: () => number;
+  readonly #cluster: MessagePort | undefined;
   readonly #openPorts = new Set<MessagePort>();
   readonly #intakes = new Set<Counters<IntakeCounter>>();
   #etsy: EtsyStats | undefined;
@@ -101,6 +54,8 @@ class StoreThread {
   #tailsUnderWay = 0;
   #isFinishing = false;
   #isLastFlush = false;
+  /** The order whose rows are being written. */
+  #order: RowOrder | undefined;
 
   constructor(
     port: MessagePort,
@@ -116,20 +71,51 @@ class StoreThread {
     this.#counters = counters;
     this.#selfCounters = new Counters(INTAKE_COUNTERS, data.selfCounters);
     this.#intervalMs = data.plan.options.intervalMs;
+    this.#nowMs = intervalClock(data.cluster?.words);
+    this.#cluster = data.cluster?.port;
     this.#configureOwn(readPlan(data.plan).own);
     store.addOrigin(SELF_ORIGIN, self.interval);
     store.onFlushed = (report) => this.#report(report);
+    this.#cluster?.on("message", this.#takeOrders(data));
     port.on("message", (message: ToStore) => this.#onMessage(message));
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
   }
 
-  /** Queues a frame for merging. */
-  accept(frame: Uint8Array, taken?: Counters<IntakeCounter>): void {
+  /** Returns what carries out the orders of the cluster's thread, one after the other. */
+  #takeOrders(data: StoreThreadData): (order: StoreOrder) => void {
+    const { node, incarnation } = data;
+    const label = { node, incarnation, intervalMs: this.#intervalMs };
+    const reply = (message: StoreReply) => this.#cluster?.postMessage(message);
+    const orders = new StoreOrders(this.#store, label, this.#counters, reply);
+    orders.onFlushed = (report) => this.#report(report);
+    return (order) => {
+      this.#enqueue(async () => {
+        await orders.take(order, (rows) => {
+          this.#order = rows;
+        });
+        this.#order = undefined;
+        if (order.kind === "fold" && !order.isAgain && this.#answers.tails.isActive) this.#tail(order.frame);
+      });
+    };
+  }
+
+  /** Queues a frame for merging, or hands it to the cluster. */
+  accept(frame: Uint8Array<ArrayBuffer>, taken: Counters<IntakeCounter>): void {
+    if (this.#cluster !== undefined) {
+      this.#cluster.postMessage({ kind: "own", frame }, [frame.buffer]);
+      return;
+    }
     this.#enqueue(async () => {
       const isMerged = await this.#store.accept(frame);
       if (isMerged && this.#answers.tails.isActive) this.#tail(frame);
-      taken?.add("snapshotBytesTaken", frame.length);
+      taken.add("snapshotBytesTaken", frame.length);
+      taken.add("samplesTaken", readLabel(frame)?.lines ?? 0);
     });
+  }
+
+  /** An own metric's snapshot. */
+  acceptOwn(frame: Uint8Array<ArrayBuffer>): void {
+    this.accept(frame, this.#selfCounters);
   }
 
   #tail(frame: Uint8Array): void {
@@ -147,7 +133,8 @@ class StoreThread {
   /** Hands rows to the control thread, and waits while it has enough to do. */
   async emit(batch: RowBatch & { readonly bytes: Uint8Array<ArrayBuffer> }): Promise<void> {
     this.#answers.history.add(batch);
-    this.#port.postMessage({ kind: "rows", batch } satisfies FromStore, [batch.bytes.buffer]);
+    const rows = { kind: "rows", batch, ...(this.#order !== undefined && { order: this.#order }) } as const;
+    this.#port.postMessage(rows satisfies FromStore, [batch.bytes.buffer]);
     this.#batchesUnderWay += 1;
     while (this.#batchesUnderWay >= BATCHES_UNDER_WAY_MAX) {
       await new Promise<void>((resolve) => {
@@ -177,7 +164,8 @@ class StoreThread {
       void this.#answers.answer(message.question).then((answer) => {
         this.#tell({ kind: "answer", id: message.id, ...answer });
       });
-    } else {
+    } else if (message.kind === "end") this.#end();
+    else {
       this.#isFinishing = true;
       this.#finishIfDone();
     }
@@ -199,13 +187,13 @@ class StoreThread {
 
   #configureOwn(own: EtsyNaming | undefined): void {
     if (own === undefined) {
-      this.#store.ownRows = undefined;
+      this.#store.writer.ownRows = undefined;
       return;
     }
     const stats = this.#etsy ?? new EtsyStats(own, this.#intervalMs, Date.now());
     stats.configure(own);
     this.#etsy = stats;
-    this.#store.ownRows = ({ series, idleSeries, byteLength: bytes }, durationMs) => {
+    this.#store.writer.ownRows = ({ series, idleSeries, byteLength: bytes }, durationMs) => {
       const flush = { nowMs: Date.now(), series: series + idleSeries, durationMs, bytes };
       return stats.rows(etsyTotals(this.#intakes), flush);
     };
@@ -213,8 +201,9 @@ class StoreThread {
 
   #addOrigin({ origin, port, counters: buffer }: Extract<ToStore, { kind: "origin" }>): void {
     const taken = new Counters<IntakeCounter>(INTAKE_COUNTERS, buffer);
-    this.#openPorts.add(port);
     this.#intakes.add(taken);
+    if (port === undefined) return;
+    this.#openPorts.add(port);
     this.#store.addOrigin(origin, this.#self.interval);
     const end = (): void => {
       if (!this.#openPorts.delete(port)) return;
@@ -222,7 +211,7 @@ class StoreThread {
       port.close();
       this.#finishIfDone();
     };
-    port.on("message", (frame: Uint8Array | null) => {
+    port.on("message", (frame: Uint8Array<ArrayBuffer> | null) => {
       if (frame === null) end();
       else this.accept(frame, taken);
     });
@@ -235,14 +224,14 @@ class StoreThread {
     const bytes = Buffer.from(memory.buffer);
     const length = bytes.write(text, slots, SLOT_BYTES - 64);
     bytes.writeUInt32LE(length, headers + HEADER_PAYLOAD_BYTES);
-    this.#self.consume(1, Date.now());
+    this.#self.consume(1, this.#nowMs());
   }
 
   #onTick(): void {
-    this.#self.consume(0, Date.now());
+    this.#self.consume(0, this.#nowMs());
     publishIntake(this.#self, this.#selfCounters);
     this.#tellNotices(performance.now());
-    if (!this.#isFlushing) this.#flushing = this.#flushClosed();
+    if (!this.#isFlushing && this.#cluster === undefined) this.#flushing = this.#flushClosed();
   }
 
   #tellNotices(nowMs: number): void {
@@ -257,7 +246,7 @@ class StoreThread {
   }
 
   #report(report: FlushReport): void {
-    this.#counters.set("flushLagMs", Date.now() - (report.interval + 1) * this.#intervalMs);
+    this.#counters.set("flushLagMs", this.#nowMs() - (report.interval + 1) * this.#intervalMs);
     this.#tell({ kind: "flushed", report });
   }
 
@@ -265,18 +254,36 @@ class StoreThread {
     if (!this.#isFinishing || this.#isLastFlush || this.#openPorts.size > 0) return;
     this.#isLastFlush = true;
     clearInterval(this.#tick);
-    const now = Date.now();
+    const now = this.#nowMs();
     this.#self.cut(now);
     const openFrom = this.#self.interval;
     this.#self.close();
     publishIntake(this.#self, this.#selfCounters);
+    if (this.#cluster !== undefined) {
+      this.#cluster.postMessage({ kind: "own", frame: null });
+      return;
+    }
     this.#enqueue(async () => {
       await this.#flushing;
       this.#tellNotices(Number.POSITIVE_INFINITY);
       await this.#store.flushAll(openFrom);
-      this.#tell({ kind: "finished" });
-      this.#port.close();
+      this.#close();
     });
+  }
+
+  /** Ends where there is a cluster: its thread has nothing more to be done. */
+  #end(): void {
+    clearInterval(this.#tick);
+    this.#enqueue(async () => {
+      this.#tellNotices(Number.POSITIVE_INFINITY);
+      this.#cluster?.close();
+      this.#close();
+    });
+  }
+
+  #close(): void {
+    this.#tell({ kind: "finished" });
+    this.#port.close();
   }
 }
 
@@ -284,7 +291,7 @@ async function main(port: MessagePort, data: StoreThreadData): Promise<void> {
   const { plan, node, incarnation, nameBytesMax, tagsBytesMax, snapshotIntervalMs } = data;
   const { options, namer } = readPlan(plan);
   const counters = new Counters(STORE_COUNTERS, data.counters);
-  const now = Date.now();
+  const now = intervalClock(data.cluster?.words)();
   const emit: EmitRows = (batch) => thread.emit(batch);
   const store = await Store.create(options, namer, counters, emit, Math.floor(now / options.intervalMs));
   const { intervalMs } = options;
@@ -305,7 +312,7 @@ async function main(port: MessagePort, data: StoreThreadData): Promise<void> {
     },
     now,
     (frame) => {
-      thread.accept(frame);
+      thread.acceptOwn(frame);
       return true;
     },
   );

@@ -6,9 +6,9 @@
 import type { Counters } from "../shared/counters.ts";
 import { FRAME_HEADER_BYTES, readLabel, type SnapshotLabel } from "../shared/wire.ts";
 import type { StoreCounter } from "./counters.ts";
-import type { OwnRow } from "./etsy-stats.ts";
-import { type EmitRows, Flush, type FlushLabel } from "./flush.ts";
+import type { EmitRows, FlushLabel } from "./flush.ts";
 import type { Interval } from "./interval.ts";
+import { type FlushReport, IntervalWriter } from "./interval-writer.ts";
 import { Kept } from "./kept.ts";
 import type { Namer } from "./naming.ts";
 import { type Notice, Notices } from "./notices.ts";
@@ -18,6 +18,7 @@ import type { Offenders } from "./questions.ts";
 import { setBackIntervalsMax } from "./set-back.ts";
 import { type StoreOptions, termsOf } from "./terms.ts";
 
+export type { FlushReport } from "./interval-writer.ts";
 export type { StoreOptions } from "./terms.ts";
 
 /**
@@ -28,27 +29,17 @@ const OPEN_INTERVALS_MAX = 8;
 /** Most intervals that wait for late lines, whatever the window: each has a kernel of its own. */
 const LATE_INTERVALS_MAX = 56;
 
-/** What is done with an interval that has been flushed. */
-export interface FlushReport extends FlushLabel {
-  readonly series: number;
-  readonly rows: number;
-  readonly lines: number;
-  readonly durationMs: number;
-}
-
 export class Store {
   readonly #intervalMs: number;
   /** By how many intervals an origin may go back before it counts as a new start. */
   readonly #setBackMax: number;
   readonly #counters: Counters<StoreCounter>;
-  readonly #emit: EmitRows;
   /** Lowest interval that each origin may still send for. */
   readonly #origins = new Map<number, number>();
   readonly #notices = new Notices();
   readonly intervals: OpenIntervals;
   readonly kept: Kept;
-  /** Rows of the aggregator itself that go behind those of a flush. */
-  ownRows: ((flush: Flush, durationMs: number) => Iterable<OwnRow>) | undefined;
+  readonly writer: IntervalWriter;
   /** Told of each flush as soon as it is done. */
   onFlushed: ((report: FlushReport) => void) | undefined;
   /** The interval that had begun before its process did, if any: its flush is marked partial. */
@@ -56,6 +47,8 @@ export class Store {
   /** Those of the interval flushed last: right after a flush the open ones have little to tell. */
   #lastOffenders: Offenders | undefined;
   #nextFlush: number;
+  /** Whether others say what is opened, written and dropped: see StoreOrders. */
+  #isDriven = false;
   /** Index of the interval that is being flushed. */
   #flushing: number | undefined;
 
@@ -69,7 +62,7 @@ export class Store {
     this.#intervalMs = intervals.terms.options.intervalMs;
     this.#setBackMax = setBackIntervalsMax(this.#intervalMs);
     this.#counters = counters;
-    this.#emit = emit;
+    this.writer = new IntervalWriter(kept, counters, emit);
     this.intervals = intervals;
     this.kept = kept;
     this.#nextFlush = firstInterval;
@@ -86,6 +79,11 @@ export class Store {
     const kept = await Kept.create(options);
     const intervals = await OpenIntervals.create(termsOf(options, namer), kept);
     return new Store(intervals, kept, counters, emit, firstInterval);
+  }
+
+  /** From now on nothing is too late, and nothing is flushed but by orders. */
+  drive(): void {
+    this.#isDriven = true;
   }
 
   /** Index of the interval that is flushed next. */
@@ -204,7 +202,7 @@ export class Store {
    * there is no kernel for it yet.
    */
   #intervalFor(index: number): OpenInterval | "unready" | undefined {
-    if (index < this.#nextFlush || index === this.#flushing) return undefined;
+    if (!this.#isDriven && (index < this.#nextFlush || index === this.#flushing)) return undefined;
     const open = this.intervals.get(index);
     if (open !== undefined) return open;
     if (this.intervals.size >= OPEN_INTERVALS_MAX + this.#lateIntervals()) return undefined;
@@ -262,61 +260,38 @@ export class Store {
 
   /** presentIndex: the interval that it is now, as far as idle series are concerned. */
   async #flush(index: number, openFrom: number, presentIndex: number): Promise<FlushReport> {
-    const startedMs = performance.now();
     this.#flushing = index;
     const open = this.intervals.get(index);
     const terms = open?.terms ?? this.intervals.terms;
-    const { roundTimestamp } = terms.options;
-    const stampMs = (roundTimestamp === "down" ? index : index + 1) * this.#intervalMs;
-    const label: FlushLabel = {
-      interval: index,
-      revision: 0,
-      timestampSec: Math.floor(stampMs / 1000),
-      partial: index >= openFrom || index === this.begunInterval,
-    };
-    const flush = new Flush(label, this.#emit);
-    const renamesBefore = terms.namer.refusedRenames;
-    const unsortedBefore = open?.interval.unsortedTimers ?? 0;
-    if (open !== undefined) await this.#writeOpen(flush, open, presentIndex);
-    if (presentIndex === index) await flush.writeIdle(this.kept.idle(index, terms.spans), terms);
-    if (presentIndex === index) flush.writeOwn(this.ownRows?.(flush, performance.now() - startedMs) ?? []);
-    await flush.end();
-    const lines = open?.interval.lines ?? 0;
-    this.#counters.add("refusedRenames", terms.namer.refusedRenames - renamesBefore);
-    this.#counters.add("unsortedTimers", (open?.interval.unsortedTimers ?? 0) - unsortedBefore);
-    this.#lastOffenders = open === undefined ? undefined : listOffenders(open.interval);
-    if (open !== undefined) this.intervals.close(index);
+    const report = await this.writer.write({
+      label: this.labelOf(index, 0, index >= openFrom || index === this.begunInterval),
+      open,
+      terms,
+      isPresent: presentIndex === index,
+      isUnleveled: true,
+      keptAs: presentIndex,
+    });
+    this.closeTable(index);
     this.#flushing = undefined;
     // At once: a late line that came before would open the interval again.
     if (this.#nextFlush === index) this.#nextFlush = index + 1;
-    const { series, rows, idleRows } = flush;
-    const durationMs = performance.now() - startedMs;
-    this.#publish();
-    this.#counters.add("flushedIntervals", 1);
-    this.#counters.add("flushedSeries", series);
-    this.#counters.add("flushedRows", rows);
-    this.#counters.add("flushedLines", lines);
-    this.#counters.add("idleRows", idleRows);
-    this.#counters.set("flushMs", durationMs);
-    const report = { ...label, series, rows, lines, durationMs };
     this.onFlushed?.(report);
     return report;
   }
 
-  async #writeOpen(flush: Flush, { interval, terms }: OpenInterval, presentIndex: number): Promise<void> {
-    for (const _ of this.kept.giveLevels(interval, presentIndex, terms.spans)) await flush.pause();
-    await flush.writeInterval(interval, terms.namer);
-    await this.#keepSeries(flush, { interval, terms }, presentIndex);
+  /** What all rows of a flush have in common. */
+  labelOf(index: number, revision: number, isPartial: boolean): FlushLabel {
+    const { roundTimestamp } = (this.intervals.get(index)?.terms ?? this.intervals.terms).options;
+    const stampMs = (roundTimestamp === "down" ? index : index + 1) * this.#intervalMs;
+    return { interval: index, revision, timestampSec: Math.floor(stampMs / 1000), partial: isPartial };
   }
 
-  /** Keeps what outlives the interval. */
-  async #keepSeries(flush: Flush, { interval, terms }: OpenInterval, presentIndex: number): Promise<void> {
-    if (terms.spans.types.length === 0) return;
-    for (const part of interval.seenSeries(terms.spans.types, false)) {
-      const forgotten = this.kept.keep(part, presentIndex);
-      this.#counters.add("forgottenBases", forgotten);
-      await flush.pause();
-    }
+  /** Is done with an interval's table. */
+  closeTable(index: number): void {
+    const open = this.intervals.get(index);
+    this.#lastOffenders = open === undefined ? undefined : listOffenders(open.interval);
+    this.intervals.close(index);
+    this.#publish();
   }
 
   #publish(): void {

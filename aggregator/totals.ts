@@ -50,9 +50,7 @@ export function droppedLines(counts: Record<IntakeCounter, number>): number {
   return DROP_REASONS.reduce((sum, reason) => sum + counts[`dropped.${reason}`], 0);
 }
 
-/** Values of accepted lines that are neither merged nor lost on the way: in tables and queues. */
+/** Values of accepted lines that neither reached the store, or the cluster, nor were lost on the way. */
 export function linesInFlight(totals: Totals): number {
-  const { mergedLines, refusedLines, lateLines, invalidLines } = totals.store;
-  const inStore = mergedLines + refusedLines + lateLines + invalidLines;
-  return sumIntakes(totals, "samples") - sumIntakes(totals, "lostLines") - inStore;
+  return sumIntakes(totals, "samples") - sumIntakes(totals, "lostLines") - sumIntakes(totals, "samplesTaken");
 }

@@ -130,6 +130,11 @@ async function start(
   version: string,
   read: (warn: (text: string) => void) => SuiteConfig,
 ): Promise<void> {
+  if (config.cluster.mode === "witness") {
+    const { runWitness } = await import("./witness.ts");
+    await runWitness(config, warnings, version);
+    return;
+  }
   const { createLog } = await import("../shared/log.ts");
   const { Aggregator } = await import("../aggregator/aggregator.ts");
   const log = createLog(config.log, "bioyino");

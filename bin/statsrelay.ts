@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 /** The relay's executable: command line, configuration, start, signals, exit code. */
+import type { RunningWitness } from "../cluster/running/witness.ts";
 import { parseFlags, type RelayCommand, requireDestinations } from "../relay/flags.ts";
 import { planOf } from "../relay/plan-files.ts";
 import { startRelay } from "../relay/relay.ts";
 import { loadConfig, printConfig, type SuiteConfig } from "../shared/config.ts";
+import { printDuration } from "../shared/config-values.ts";
 import { EXIT_CONFIG, EXIT_START, OperatorError } from "../shared/errors.ts";
 import { createLog, type Log } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
@@ -26,9 +28,11 @@ async function run(suite: SuiteConfig, log: Log, command: RelayCommand): Promise
     logConfig: suite.log,
     readConfig: () => loadConfig(command.configFile, command.overrides, warn).relay,
   });
+  const witness = await openWitness(suite, log);
   const stop = async (signal: NodeJS.Signals) => {
     log.info("relay.stopping", { signal });
     const isDrained = await relay.stop();
+    await witness?.close();
     const intakes = relay.totals().map(({ intake }) => intake);
     const received = intakes.reduce((sum, intake) => sum + intake.received, 0);
     const accepted = intakes.reduce((sum, intake) => sum + intake.accepted, 0);
@@ -55,6 +59,15 @@ async function run(suite: SuiteConfig, log: Log, command: RelayCommand): Promise
     management: relay.management ?? "",
   });
   void relay.failed.then(() => process.exit(EXIT_START));
+}
+
+/** The witness of a cluster that a relay hosts, where its configuration says so. */
+async function openWitness(suite: SuiteConfig, log: Log): Promise<RunningWitness | undefined> {
+  if (suite.cluster.mode !== "witness") return undefined;
+  const { RunningWitness } = await import("../cluster/running/witness.ts");
+  const { memberSettings } = await import("../cluster/running/member-settings.ts");
+  const interval = { "aggregator.interval": printDuration(suite.aggregator.intervalMs) };
+  return RunningWitness.open(memberSettings(suite, interval), log);
 }
 
 async function main(argv: readonly string[]): Promise<void> {

@@ -32,6 +32,8 @@ export interface ClockAnswer {
   readonly askedMs: number;
   /** Cluster clock of who answers. */
   readonly clockMs: number;
+  /** Wall clock of who answers. Without it, it is taken to show the same. */
+  readonly wallMs?: number;
 }
 
 /** New deltas of a member, or of those that it speaks for; also the answer to a pull. */

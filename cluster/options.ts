@@ -38,6 +38,8 @@ export const TIMES = {
   intentMs: 300,
   /** Deltas that were not acknowledged are sent again. */
   resendMs: 500,
+  /** How long after a leader's word rows below its floor may still be written by those who led before. */
+  floorMs: 800,
   digestMs: 3000,
   /** How long a new leader looks for deltas that somebody may have written. */
   doubtMs: 3000,

@@ -4,7 +4,6 @@
  */
 import type { Random } from "../shared/random.ts";
 import type { Delta } from "./delta.ts";
-import type { Manifest } from "./manifest.ts";
 import type { Message } from "./message.ts";
 import type { Register } from "./register.ts";
 
@@ -68,8 +67,8 @@ export interface WriteOrder {
   readonly revision: number;
   readonly term: number;
   readonly cause: WriteCause;
-  /** With `amend`: the deltas whose names are written. */
-  readonly added?: Manifest;
+  /** With `amend`: the deltas whose names are written, and no others. */
+  readonly added?: readonly Delta[];
   /** Sinks that have all of it already. */
   readonly deliveredTo: readonly string[];
   /** Whether what was written before may have had more, which is lost. */
@@ -106,8 +105,11 @@ export interface Writer {
   close(interval: number): void;
   /** Until when, on the monotonic clock, rows may be handed to sinks; 0 for not at all. */
   setLease(untilMs: number): void;
-  /** Somebody else leads, who writes intervals from `floor` on: rows of these that wait are dropped. */
-  yieldFrom(floor: number): void;
+  /**
+   * Somebody else leads, who writes intervals from `floor` on: rows of these that wait are dropped. Those below
+   * may be handed to sinks until `untilMs` on the monotonic clock. Called at each word of the leader.
+   */
+  yieldFrom(floor: number, untilMs: number): void;
   /** What outlives intervals, for a node that has just begun. */
   exportKept(done: (kept: Uint8Array | undefined) => void): void;
   importKept(kept: Uint8Array): void;

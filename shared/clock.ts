@@ -16,6 +16,11 @@ export interface Clock {
   setTimer(delayMs: number, fire: () => void): TimerHandle;
 }
 
+/** Milliseconds of a clock that never goes back, the same for all threads of this machine. */
+export function machineMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
 /** The clock of this machine. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),

@@ -95,6 +95,66 @@ export const pageAddress: ValueType<HostPort | undefined> = {
   print: (value) => (value === undefined ? "" : printHostPort(value)),
 };
 
+/** HOST:PORT to take connections at; port 0 for any free one. */
+export const openAddress: ValueType<HostPort> = {
+  shape: "HOST:PORT",
+  parse: (text) => parseHostPort(text, 0),
+  print: printHostPort,
+};
+
+/** Another node of the cluster, and where it takes connections. */
+export interface PeerAddress extends HostPort {
+  readonly name: string;
+}
+
+/** Where nodes of a cluster take connections from each other, unless they say otherwise. */
+export const PEER_PORT = 8136;
+/** Names of nodes. */
+export const NODE_NAME = /^[A-Za-z0-9._-]{1,63}$/;
+const PEER_REMEDY = "write NAME@HOST:PORT";
+
+/** NAME@HOST:PORT; without a port it is PEER_PORT. */
+export const peerAddress: ValueType<PeerAddress> = {
+  shape: "NAME@HOST:PORT",
+  parse(text) {
+    const [, name, address] = /^([^@]*)@([^@]+)$/.exec(text) ?? [];
+    if (name === undefined || address === undefined) return { fault: `names no node; ${PEER_REMEDY}` };
+    if (!NODE_NAME.test(name)) {
+      return { fault: `has "${name}" for a name; write up to 63 letters, digits, dots, _ and -` };
+    }
+    if (isIPv6(address)) return { fault: "has an IPv6 address without brackets; write NAME@[IPV6]:PORT" };
+    const hasPort = /:[^:\]]*$/.test(address);
+    const parsed = parseHostPort(hasPort ? address : `${address}:${PEER_PORT}`, 1);
+    return "fault" in parsed ? parsed : { value: { name, ...parsed.value } };
+  },
+  print: ({ name, ...address }) => `${name}@${printHostPort(address)}`,
+};
+
+/** The same; empty for none. */
+export const peerOrNone: ValueType<PeerAddress | undefined> = {
+  shape: "NAME@HOST:PORT, or empty for none",
+  parse: (text) => (text === "" ? { value: undefined } : peerAddress.parse(text)),
+  print: (value) => (value === undefined ? "" : peerAddress.print(value)),
+};
+
+/** The root of an HTTP service, http:// or https://HOST[:PORT], without a slash at its end. */
+export const endpoint: ValueType<string> = {
+  shape: "http:// or https://HOST:PORT",
+  parse(text) {
+    const [, scheme, rest = ""] = URL_PARTS.exec(text) ?? [];
+    if (scheme !== "http" && scheme !== "https") {
+      return { fault: "needs a scheme; write http:// or https://HOST:PORT" };
+    }
+    const authority = rest.replace(/\/$/, "");
+    if (authority.includes("@")) return { fault: "has a user in it; use the keys of this section for that" };
+    if (/[/?#]/.test(authority)) return { fault: "has a path; write http:// or https://HOST:PORT" };
+    const hasPort = /:[^:\]]*$/.test(authority);
+    const parsed = parseHostPort(hasPort ? authority : `${authority}:${scheme === "http" ? 80 : 443}`, 1);
+    return "fault" in parsed ? parsed : { value: `${scheme}://${authority}` };
+  },
+  print: (value) => value,
+};
+
 /** Where datagrams and streams of lines come in, as a URL. The host `*` means all interfaces. */
 export const listenAddress: ValueType<ListenAddress> = listenUrl(["udp", "tcp"]);
 

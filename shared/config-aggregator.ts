@@ -119,6 +119,7 @@ export const AGGREGATOR = {
     "Longest wait for the sinks at exit",
     true,
   ),
+  "state-dir": one("stateDir", path, "", "Folder for what a node of a cluster must not forget"),
 };
 
 /** [listener.NAME]: further addresses, read in a way of their own; what is not said is as in [aggregator]. */

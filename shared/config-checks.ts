@@ -2,6 +2,7 @@
 import type { RouteConfig, SuiteConfig } from "./config.ts";
 import { stripWeight } from "./config-addresses.ts";
 import { checkAggregator, warnOfAggregator } from "./config-checks-aggregator.ts";
+import { checkCluster, warnOfCluster } from "./config-checks-cluster.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import { MAIN_RING } from "./config-relay.ts";
 import { isLoopback } from "./management-access.ts";
@@ -22,6 +23,7 @@ export function crossCheck(
   sectionLines: ReadonlyMap<string, number>,
 ): void {
   checkAggregator(config, reader, sectionLines);
+  checkCluster(config, reader, sectionLines);
   const { relay } = config;
   const main: RingConfig = { name: MAIN_RING, ...relay };
   for (const ring of [main, ...relay.routes]) checkRing(ring, sectionOf(ring), reader);
@@ -35,6 +37,7 @@ export function crossCheck(
   warnOfShadows(config, reader);
   warnOfRelay(config, reader);
   warnOfAggregator(config, reader);
+  warnOfCluster(config, reader);
 }
 
 function sectionOf({ name }: { readonly name: string }): string {

@@ -1,5 +1,6 @@
 /** What `memory-limit` leaves for the tables of the aggregator. */
 import type { SuiteConfig } from "./config.ts";
+import { membershipOf } from "./membership.ts";
 
 /**
  * Node.js, its control and store threads, management pages, what sinks have under way, and garbage: measured
@@ -11,6 +12,10 @@ const RECEIVER_BYTES = 160 * 2 ** 20;
 /** Its index, for each series of a snapshot; their number is rounded up to a power of two. */
 const INDEX_BYTES_OF_SERIES = 64;
 
+/** The thread of the cluster, with messages to and from each other node under way. */
+const CLUSTER_BYTES = 64 * 2 ** 20;
+const PEER_BYTES = 8 * 2 ** 20;
+
 /** Fewer bytes than this hold no interval worth the name. */
 export const TABLE_BYTES_LEAST = 64 * 2 ** 20;
 
@@ -20,7 +25,7 @@ export interface MemoryShare {
   readonly bytes: number;
 }
 
-type MemoryConfig = Pick<SuiteConfig, "aggregator" | "carbon" | "file" | "repeater">;
+type MemoryConfig = Pick<SuiteConfig, "aggregator" | "carbon" | "cluster" | "file" | "repeater">;
 
 /** Receiver threads that a configuration comes to at the most: only udp shares a port among several. */
 export function receiverCount({ aggregator }: Pick<SuiteConfig, "aggregator">): number {
@@ -32,7 +37,7 @@ export function receiverCount({ aggregator }: Pick<SuiteConfig, "aggregator">): 
 
 /** Everything beside the tables that takes memory, each at its bound. Empty shares are left out. */
 export function memoryShares(config: MemoryConfig): MemoryShare[] {
-  const { aggregator, carbon, file, repeater } = config;
+  const { aggregator, carbon, cluster, file, repeater } = config;
   const seriesMax = 2 ** Math.ceil(Math.log2(aggregator.snapshotSeriesMax));
   const receiverBytes = RECEIVER_BYTES + seriesMax * INDEX_BYTES_OF_SERIES;
   const buffers = [aggregator, ...aggregator.listeners].map(({ listen, threads, receiveBufferBytes }) => {
@@ -49,6 +54,8 @@ export function memoryShares(config: MemoryConfig): MemoryShare[] {
     .filter(({ name }) => isUsed(name))
     .map(({ address, queueBytesMax }) => address.length * queueBytesMax);
   const streams = repeater.address.filter(({ protocol }) => protocol === "tcp").length;
+  const peers = membershipOf(cluster)?.peers;
+  const heldBytes = { member: cluster.holdBytesMax, agent: cluster.agentBytesMax, witness: 0 }[cluster.mode];
   const sum = (list: readonly number[]): number => list.reduce((total, bytes) => total + bytes, 0);
   return [
     { name: "process", bytes: PROCESS_BYTES },
@@ -58,6 +65,11 @@ export function memoryShares(config: MemoryConfig): MemoryShare[] {
     { name: "history-bytes", bytes: aggregator.historyIntervals > 0 ? aggregator.historyBytesMax : 0 },
     { name: "queue-bytes", bytes: sum(queues) + (isUsed("file") ? file.queueBytesMax : 0) },
     { name: "repeater", bytes: streams * repeater.queueBytesMax },
+    { name: "cluster", bytes: peers === undefined ? 0 : CLUSTER_BYTES + peers.length * PEER_BYTES },
+    {
+      name: cluster.mode === "agent" ? "agent-bytes" : "hold-bytes",
+      bytes: peers === undefined ? 0 : heldBytes,
+    },
   ].filter(({ bytes }) => bytes > 0);
 }
 
@@ -66,7 +78,8 @@ export function memoryShares(config: MemoryConfig): MemoryShare[] {
  *
  *   min(memory-max, memory-limit - 320m - receivers x (160m + 64 x snapshot-series-max + receive-buffer)
  *                   - backlog-bytes-max - history-bytes - queue-bytes of each sink
- *                   - queue-bytes of each tcp address of the repeater)
+ *                   - queue-bytes of each tcp address of the repeater
+ *                   - in a cluster: 64m + 8m for each other node, and hold-bytes, or agent-bytes of an agent)
  *
  * Without a memory-limit it is memory-max. It can be negative; a configuration in which it is below
  * TABLE_BYTES_LEAST is refused, unless memory-max asks for less.

@@ -4,12 +4,13 @@
  * new option is one row here and one line in config/suite.ini.
  */
 import { AGGREGATOR, IDLE } from "./config-aggregator.ts";
+import { CLUSTER, CONSUL, ETCD, KUBERNETES, RAFT } from "./config-cluster.ts";
 import { NAMED, namedSection } from "./config-named.ts";
 import { AGGREGATION, NAMING, NAMING_OF_TYPE } from "./config-naming.ts";
 import { RELAY } from "./config-relay.ts";
 import { type Option, one, type Section, type SectionValues } from "./config-rows.ts";
 import { CARBON, CONSOLE, FILE, REPEATER } from "./config-sinks.ts";
-import { choice, duration } from "./config-values.ts";
+import { choice } from "./config-values.ts";
 
 /** Values of a naming section. */
 export type NamingValues = SectionValues<typeof NAMING>;
@@ -39,9 +40,11 @@ export const OPTIONS = {
   file: FILE,
   repeater: REPEATER,
   console: CONSOLE,
-  cluster: {
-    "snapshot-interval": one("snapshotIntervalMs", duration("10ms", "1m"), "1s", "Pace of snapshots"),
-  },
+  cluster: CLUSTER,
+  raft: RAFT,
+  etcd: ETCD,
+  consul: CONSUL,
+  kubernetes: KUBERNETES,
 } satisfies Readonly<Record<string, Section>>;
 
 export type SectionName = keyof typeof OPTIONS;

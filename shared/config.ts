@@ -51,6 +51,14 @@ export type ConsoleConfig = SectionValues<Table["console"]>;
 export type AggregationConfig = SectionValues<Table["aggregation"]>;
 /** Values of [cluster]. */
 export type ClusterConfig = SectionValues<Table["cluster"]>;
+/** Values of [raft]. */
+export type RaftConfig = SectionValues<Table["raft"]>;
+/** Values of [etcd]. */
+export type EtcdConfig = SectionValues<Table["etcd"]>;
+/** Values of [consul]. */
+export type ConsulConfig = SectionValues<Table["consul"]>;
+/** Values of [kubernetes]. */
+export type KubernetesConfig = SectionValues<Table["kubernetes"]>;
 
 /** Everything, checked and in force: defaults, then file, then flags. Host names are not resolved yet. */
 export interface SuiteConfig {
@@ -71,6 +79,10 @@ export interface SuiteConfig {
   readonly repeater: RepeaterConfig;
   readonly console: ConsoleConfig;
   readonly cluster: ClusterConfig;
+  readonly raft: RaftConfig;
+  readonly etcd: EtcdConfig;
+  readonly consul: ConsulConfig;
+  readonly kubernetes: KubernetesConfig;
 }
 
 /** A flag that sets an option, whatever the file says. Of several for one option the last counts. */
@@ -160,6 +172,10 @@ export function parseConfig(
     repeater: reader.section("repeater"),
     console: reader.section("console"),
     cluster: reader.section("cluster"),
+    raft: reader.section("raft"),
+    etcd: reader.section("etcd"),
+    consul: reader.section("consul"),
+    kubernetes: reader.section("kubernetes"),
   };
   const config = { ...written, ...applyPreset(written, (path) => reader.isSet(path)) };
   crossCheck(config, reader, sections);

@@ -6,13 +6,15 @@
  *    8 u64 node           16 u64 incarnation  24 u64 sequence
  *   32 u64 interval       40 u64 lowest interval that the origin may still send for
  *   48 u32 interval ms    52 u32 entries      56 u32 body bytes     60 u32 origin: which intake of the node
- *   64 u64 lines in the body                  72 u64 0
+ *   64 u64 lines in the body                  72 u32 flags        76 u32 0
+ *
+ * Flag 1: the body has levels of gauges (kernel/keep.ts), to start from where a gauge was only changed.
  */
 import { assert } from "./errors.ts";
 
 const MAGIC = 0x4e535942;
 /** Raised whenever header or body change. */
-export const FRAME_VERSION = 2;
+export const FRAME_VERSION = 3;
 export const FRAME_HEADER_BYTES = 80;
 
 /** What a snapshot is: whose, which, and of what. */
@@ -36,7 +38,11 @@ export interface SnapshotLabel {
   readonly entries: number;
   /** Lines that the body's series were made from. */
   readonly lines: number;
+  /** Whether the body has levels that earlier intervals have left, and no series. */
+  readonly hasLevels?: boolean;
 }
+
+const FLAG_LEVELS = 1;
 
 /** Returns the snapshot's identity: a repeated one has the same. */
 export function snapshotIdentity(label: SnapshotLabel): string {
@@ -60,6 +66,7 @@ export function newFrame(label: SnapshotLabel, bodyBytes: number): Uint8Array<Ar
   view.setUint32(56, bodyBytes, true);
   view.setUint32(60, label.origin, true);
   view.setBigUint64(64, BigInt(label.lines), true);
+  view.setUint32(72, label.hasLevels === true ? FLAG_LEVELS : 0, true);
   return frame;
 }
 
@@ -79,6 +86,8 @@ export function readLabel(frame: Uint8Array): SnapshotLabel | undefined {
   if (view.getUint32(0, true) !== MAGIC || view.getUint16(4, true) !== FRAME_VERSION) return undefined;
   if (view.getUint16(6, true) !== FRAME_HEADER_BYTES) return undefined;
   if (view.getUint32(56, true) !== frame.length - FRAME_HEADER_BYTES) return undefined;
+  const flags = view.getUint32(72, true);
+  if (flags > FLAG_LEVELS) return undefined;
   const label = {
     node: view.getBigUint64(8, true),
     incarnation: view.getBigUint64(16, true),
@@ -89,6 +98,7 @@ export function readLabel(frame: Uint8Array): SnapshotLabel | undefined {
     entries: view.getUint32(52, true),
     origin: view.getUint32(60, true),
     lines: Number(view.getBigUint64(64, true)),
+    ...(flags === FLAG_LEVELS && { hasLevels: true }),
   };
   const counts = [label.sequence, label.interval, label.lowestOpen, label.lines];
   return counts.every(Number.isSafeInteger) ? label : undefined;

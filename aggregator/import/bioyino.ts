@@ -1,6 +1,7 @@
 /** A configuration of the Rust bioyino, which is TOML, in our words. */
 import { parse, TomlError } from "smol-toml";
 import { readAggregates } from "./aggregates.ts";
+import { readCluster } from "./cluster.ts";
 import { IniDraft } from "./ini-draft.ts";
 import { readOptions, topKeys } from "./options.ts";
 import { type Table, ValueTree } from "./value-tree.ts";
@@ -14,10 +15,6 @@ export interface Imported {
   readonly warnings: readonly string[];
 }
 
-const CLUSTER_WARNING =
-  "This node was one of a cluster, of which only the leader wrote rows. There is no cluster yet: each node " +
-  "that gets lines writes rows of its own, and carbon keeps the last. Send all lines to one of them.";
-
 /** Rewrites a TOML text. fileName: what the result says that it came from. */
 export function importBioyino(text: string, fileName: string): Imported {
   let table: Table;
@@ -30,19 +27,13 @@ export function importBioyino(text: string, fileName: string): Imported {
   }
   const draft = new IniDraft([`What ${fileName} of the Rust bioyino is in the words of this one.`]);
   const tree = new ValueTree(table);
-  const warnings = isOfCluster(table) ? [CLUSTER_WARNING] : [];
-  for (const warning of warnings) draft.warn(warning);
   writeDefaults(table, draft);
   readOptions(tree, draft);
+  const warnings = readCluster(table, draft);
+  for (const warning of warnings) draft.warn(warning);
   readAggregates(tree, draft);
   tree.finish(topKeys());
   return { ini: draft.print(), faults: tree.faults, warnings };
-}
-
-function isOfCluster(table: Table): boolean {
-  const { consensus, network } = table;
-  const nodes: unknown = Object(network).nodes;
-  return consensus === "internal" || (Array.isArray(nodes) && nodes.length > 0);
 }
 
 /** What bioyino has by default and this one has not. */

@@ -4,7 +4,7 @@
  */
 import { printDuration } from "../../shared/config-values.ts";
 import type { IniDraft } from "./ini-draft.ts";
-import { type Kinds, showValue, type ValueTree } from "./value-tree.ts";
+import { isTable, type Kinds, showValue, type ValueTree } from "./value-tree.ts";
 
 /** An option: takes its key off a table, and writes what it comes to. */
 type Rule = (table: ValueTree, key: string, draft: IniDraft, path: string) => void;
@@ -23,6 +23,11 @@ function becomes<Kind extends keyof Kinds>(
     if (typeof written === "string") draft.set(target, written, remark(value));
     else table.fault(key, written.fault);
   };
+}
+
+/** One of the cluster, which cluster.ts reads; here is only told where it is of a wrong kind. */
+function ofCluster(kind: keyof Kinds): Rule {
+  return (table, key) => void table.take(key, kind);
 }
 
 /** One without. */
@@ -52,7 +57,9 @@ const LEVELS: Readonly<Record<string, string>> = {
   debug: "debug",
   trace: "debug",
 };
-const CLUSTER = "there is no cluster yet; this node works alone";
+const BIND = "connections to other nodes come from whatever address leads there";
+const PACE =
+  "the times of [raft] hang together, and its defaults do; a lease keeps an old leader from writing";
 const POOL =
   "threads are receivers (aggregator.threads), one store and one that writes rows; one receiver does it";
 const BUFFERS = "no line waits in a buffer: everything received before an interval ends is in its flush";
@@ -74,7 +81,7 @@ const TOP: Readonly<Record<string, Rule>> = {
   "w-threads": leaves("whole", POOL),
   "a-threads": leaves("whole", POOL),
   "task-queue-size": leaves("whole", "what waits is bounded in bytes: aggregator.backlog-bytes-max"),
-  "start-as-leader": leaves("truth", CLUSTER),
+  "start-as-leader": ofCluster("truth"),
   "stats-interval": becomes(
     "whole",
     "aggregator.stats-interval",
@@ -83,7 +90,7 @@ const TOP: Readonly<Record<string, Rule>> = {
       value > 0 && value < STATS_LEAST_MS ? `bioyino takes 1 s for less than 100 ms (${value}).` : "",
   ),
   "stats-prefix": same("aggregator.stats-prefix"),
-  consensus: leaves("text", CLUSTER),
+  consensus: ofCluster("text"),
 };
 
 /** Keys of tables, by table. */
@@ -107,9 +114,12 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
   },
   network: {
     listen: address("aggregator.listen", 8125, "udp://"),
-    "peer-listen": leaves("text", CLUSTER),
-    "peer-client-bind": leaves("text", CLUSTER),
-    "peer-protocol": leaves("text", CLUSTER),
+    "peer-listen": ofCluster("text"),
+    "peer-client-bind": leaves("text", BIND),
+    "peer-protocol": leaves(
+      "text",
+      "both versions are understood (cluster.bioyino-listen), and none is sent",
+    ),
     "mgmt-listen": address("aggregator.management", 8137),
     bufsize: leaves("whole", "datagrams of any size are taken in whole"),
     multimessage: leaves("truth", BATCHES),
@@ -120,20 +130,23 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
     "buffer-flush-length": leaves("whole", BUFFERS),
     greens: leaves("whole", POOL),
     "async-sockets": leaves("whole", POOL),
-    nodes: leaves("texts", CLUSTER),
+    nodes: ofCluster("texts"),
     "snapshot-interval": ms("cluster.snapshot-interval"),
-    "max-snapshots": leaves("whole", CLUSTER),
+    "max-snapshots": leaves(
+      "whole",
+      "what waits for another node is bounded in bytes: cluster.backlog-bytes",
+    ),
   },
   raft: {
-    "start-delay": leaves("whole", CLUSTER),
-    "heartbeat-timeout": leaves("whole", CLUSTER),
-    "election-timeout-min": leaves("whole", CLUSTER),
-    "election-timeout-max": leaves("whole", CLUSTER),
-    "this-node": leaves("text", CLUSTER),
-    "client-bind": leaves("text", CLUSTER),
-    nodes: (table, key, draft, path) => {
+    "start-delay": ofCluster("whole"),
+    "heartbeat-timeout": leaves("whole", PACE),
+    "election-timeout-min": leaves("whole", PACE),
+    "election-timeout-max": leaves("whole", PACE),
+    "this-node": ofCluster("text"),
+    "client-bind": leaves("text", BIND),
+    nodes: (table, key) => {
       const nodes = table.any(key);
-      if (nodes !== undefined) draft.leave(`${path} = ${showValue(nodes)}`, CLUSTER);
+      if (nodes !== undefined && !isTable(nodes)) table.fault(key, "is no table");
     },
   },
 };

@@ -9,7 +9,7 @@
  */
 import type { Socket } from "node:net";
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
-import type { CarbonDelivery, CarbonTimeouts } from "./carbon-delivery.ts";
+import { type CarbonDelivery, type CarbonTimeouts, FENCED } from "./carbon-delivery.ts";
 import type { CarbonEncoder } from "./carbon-rows.ts";
 import { type CarbonRemote, connectCarbon, connectEvent } from "./carbon-tls.ts";
 
@@ -29,6 +29,8 @@ export class CarbonAttempt implements CarbonDelivery {
   readonly #slice: Buffer;
   readonly #clock: Clock;
   readonly #report: (fault: string | undefined) => void;
+  readonly #mayWrite: () => boolean;
+  readonly #isPlain: boolean;
   #socket: Socket | undefined;
   #timer: TimerHandle | undefined;
   /** Moment before which this end stays open. */
@@ -38,7 +40,8 @@ export class CarbonAttempt implements CarbonDelivery {
 
   /**
    * Connects at once. slice: memory for one slice; belongs to the attempt until it has reported or is
-   * aborted. report: called once, from the event loop.
+   * aborted. report: called once, from the event loop. mayWrite: asked before each slice; where it says no,
+   * FENCED is reported.
    */
   constructor(
     remote: CarbonRemote,
@@ -47,12 +50,15 @@ export class CarbonAttempt implements CarbonDelivery {
     slice: Buffer,
     clock: Clock,
     report: (fault: string | undefined) => void,
+    mayWrite: () => boolean,
   ) {
     this.#timeouts = timeouts;
     this.#encoder = encoder;
     this.#slice = slice;
     this.#clock = clock;
     this.#report = report;
+    this.#mayWrite = mayWrite;
+    this.#isPlain = remote.tls === undefined;
     try {
       this.#connect(remote);
     } catch (error) {
@@ -67,6 +73,12 @@ export class CarbonAttempt implements CarbonDelivery {
     this.#isOver = true;
     this.#timer?.cancel();
     this.#socket?.destroy();
+  }
+
+  revoke(): void {
+    // A plain close would still send what the system holds. A reset is for sockets without TLS alone.
+    if (this.#isPlain && this.#socket?.connecting === false) this.#socket.resetAndDestroy();
+    this.abort();
   }
 
   #connect(remote: CarbonRemote): void {
@@ -93,6 +105,10 @@ export class CarbonAttempt implements CarbonDelivery {
   /** Writes the next slice, when the system has taken the one before: that is all the memory it needs. */
   #write(socket: Socket): void {
     if (this.#isOver) return;
+    if (!this.#mayWrite()) {
+      this.#end(FENCED);
+      return;
+    }
     const bytes = this.#encoder.fill(this.#slice);
     if (bytes === 0) {
       this.#hold(socket);

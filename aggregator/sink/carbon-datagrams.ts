@@ -10,7 +10,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { lookup } from "node:dns";
 import { isIP } from "node:net";
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
-import type { CarbonDelivery, CarbonTimeouts } from "./carbon-delivery.ts";
+import { type CarbonDelivery, type CarbonTimeouts, FENCED } from "./carbon-delivery.ts";
 import type { CarbonEncoder } from "./carbon-rows.ts";
 import type { CarbonRemote } from "./carbon-tls.ts";
 
@@ -29,6 +29,7 @@ export class CarbonDatagrams implements CarbonDelivery {
   readonly #slice: Buffer;
   readonly #clock: Clock;
   readonly #report: (fault: string | undefined) => void;
+  readonly #mayWrite: () => boolean;
   #socket: Socket | undefined;
   #timer: TimerHandle | undefined;
   /** What is left of the slice. */
@@ -45,6 +46,7 @@ export class CarbonDatagrams implements CarbonDelivery {
     slice: Buffer,
     clock: Clock,
     report: (fault: string | undefined) => void,
+    mayWrite: () => boolean,
   ) {
     this.#timeouts = timeouts;
     this.#encoder = encoder;
@@ -52,6 +54,7 @@ export class CarbonDatagrams implements CarbonDelivery {
     this.#slice = slice;
     this.#clock = clock;
     this.#report = report;
+    this.#mayWrite = mayWrite;
     this.#limit(timeouts.connectTimeoutMs, "connect timeout");
     const { host, bindAddress } = remote;
     lookup(
@@ -72,6 +75,10 @@ export class CarbonDatagrams implements CarbonDelivery {
     this.#socket = undefined;
   }
 
+  revoke(): void {
+    this.abort();
+  }
+
   #connect({ port, bindAddress }: CarbonRemote, address: string, family: number): void {
     const socket = createSocket(family === 6 ? "udp6" : "udp4");
     this.#socket = socket;
@@ -87,6 +94,10 @@ export class CarbonDatagrams implements CarbonDelivery {
   /** Sends some datagrams, and goes on when the system has taken them. */
   #burst(socket: Socket): void {
     if (this.#isOver) return;
+    if (!this.#mayWrite()) {
+      this.#finish(FENCED);
+      return;
+    }
     let underWay = 0;
     let bytes = 0;
     while (bytes < BURST_BYTES && (underWay === 0 || this.#start < this.#end)) {

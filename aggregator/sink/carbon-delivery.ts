@@ -10,8 +10,13 @@ export interface CarbonTimeouts {
   readonly ackTimeoutMs: number;
 }
 
+/** What a delivery reports that was not allowed to go on. */
+export const FENCED = "fenced";
+
 /** Reports once: undefined for delivered, otherwise what went wrong. */
 export interface CarbonDelivery {
   /** Gives the attempt up; nothing is reported any more. */
   abort(): void;
+  /** As abort, at a moment when nothing more may arrive: what the system has not sent yet is dropped too. */
+  revoke(): void;
 }

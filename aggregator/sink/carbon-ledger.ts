@@ -17,6 +17,7 @@ export class CarbonLedger {
   readonly #rowsLost = newLosses();
   rowsSent = 0;
   rowsRetried = 0;
+  rowsHandedOver = 0;
   /** Wall clock of the last success. */
   lastSuccessMs: number | undefined;
   lastError: string | undefined;

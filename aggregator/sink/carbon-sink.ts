@@ -1,6 +1,6 @@
 /** One carbon's sink: chunks over one or several connections, acknowledged one by one, and a disk spool. */
 import { isDeepStrictEqual } from "node:util";
-import { Backoff } from "../../shared/backoff.ts";
+import type { Backoff } from "../../shared/backoff.ts";
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
 import type { HostPort } from "../../shared/config-addresses.ts";
 import { assert } from "../../shared/errors.ts";
@@ -8,29 +8,23 @@ import type { Random } from "../../shared/random.ts";
 import type { RowBatch } from "../row.ts";
 import { CarbonAttempt } from "./carbon-attempt.ts";
 import { CarbonDatagrams } from "./carbon-datagrams.ts";
-import type { CarbonDelivery } from "./carbon-delivery.ts";
+import { type CarbonDelivery, FENCED } from "./carbon-delivery.ts";
 import { CarbonLedger } from "./carbon-ledger.ts";
 import { CarbonLines } from "./carbon-lines.ts";
 import { CarbonPickle } from "./carbon-pickle.ts";
 import { type CarbonEncoder, SLICE_BYTES } from "./carbon-rows.ts";
-import { type CarbonSettings, carbonRemote, carbonSettings } from "./carbon-settings.ts";
+import { backoffOf, boundsOf, type CarbonSettings, carbonRemote, carbonSettings } from "./carbon-settings.ts";
+import { Drain } from "./drain.ts";
 import { BatchQueue, type Chunk } from "./queue.ts";
+import type { DoubtPolicy, SinkClass } from "./repetition.ts";
 import type { Sink, SinkConfig, SinkContext, SinkStatus } from "./sink.ts";
 import { Spill } from "./spool/spill.ts";
+import { FENCE_LOOK_MS, type WriteFence } from "./write-fence.ts";
 
 /** Longest pause between attempts while the process is waiting to end. */
 const DRAIN_PAUSE_MS = 100;
 /** The disk is looked after this often. */
 const TICK_MS = 1000;
-
-/** Someone who waits for an empty queue. */
-interface Drain {
-  readonly promise: Promise<boolean>;
-  readonly resolve: (isDelivered: boolean) => void;
-  readonly deadline: TimerHandle;
-  /** Rows lost undelivered before it began. */
-  readonly lostBefore: number;
-}
 
 /**
  * Delivers to one carbon. Idle, it has no connection; failing, it tries again for as long as rows may wait,
@@ -38,11 +32,11 @@ interface Drain {
  */
 export class CarbonSink implements Sink {
   readonly name: string;
-  readonly sinkClass = "overwrite";
   readonly #sinkName: string;
   readonly #address: HostPort;
   #settings: CarbonSettings;
   readonly #clock: Clock;
+  readonly #fence: WriteFence | undefined;
   readonly #random: Random;
   #backoff: Backoff;
   readonly #ledger: CarbonLedger;
@@ -50,12 +44,14 @@ export class CarbonSink implements Sink {
   readonly #spill: Spill | undefined;
   /** Memory for slices that no delivery uses. */
   readonly #slices: Buffer[] = [];
-  readonly #deliveries = new Set<CarbonDelivery>();
+  readonly #deliveries = new Map<CarbonDelivery, Chunk>();
   #isLoading = false;
   /** The next attempt, when one is due. */
   #pause: TimerHandle | undefined;
   /** Whether that one is put off by a failure. */
   #isBackingOff = false;
+  /** The next look at the fence, while rows wait at it. */
+  #look: TimerHandle | undefined;
   #tick: TimerHandle | undefined;
   #drain: Drain | undefined;
   #isClosed = false;
@@ -73,8 +69,9 @@ export class CarbonSink implements Sink {
     this.#address = address;
     this.#settings = settings;
     this.#clock = context.clock;
+    this.#fence = context.fence;
     this.#random = context.random;
-    this.#backoff = newBackoff(settings, context.random);
+    this.#backoff = backoffOf(settings, context.random);
     this.#ledger = new CarbonLedger(name, context.log, context.clock);
     const lose = this.#ledger.lose.bind(this.#ledger);
     this.#queue = new BatchQueue(boundsOf(settings), context.clock, lose);
@@ -84,10 +81,19 @@ export class CarbonSink implements Sink {
     if (this.#spill.spool.rows > 0) this.#startIn(0);
   }
 
+  get sinkClass(): SinkClass {
+    return this.#settings.sinkClass ?? "overwrite";
+  }
+
+  get onDoubt(): DoubtPolicy {
+    return this.#settings.onDoubt ?? "skip";
+  }
+
   accept(batch: RowBatch): void {
-    if (batch.rowCount === 0) return;
-    if (this.#isClosed) {
+    if (batch.rowCount === 0 || this.#isClosed) {
+      // Of an empty one nothing can be lost.
       this.#ledger.lose("shutdown", batch.rowCount);
+      batch.receipt?.settle(batch.rowCount === 0);
       return;
     }
     if (this.#isEmpty) this.#spill?.progress();
@@ -105,7 +111,7 @@ export class CarbonSink implements Sink {
     if (settings.format === "pickle" && protocol === "udp") return false;
     if (!isDeepStrictEqual(settings.address, address)) return false;
     this.#settings = settings;
-    this.#backoff = newBackoff(settings, this.#random);
+    this.#backoff = backoffOf(settings, this.#random);
     this.#queue.resize(boundsOf(settings));
     this.#spill?.resize(config, settings);
     return true;
@@ -122,7 +128,7 @@ export class CarbonSink implements Sink {
     const behindSec = timestamps.map((second) => (second === undefined ? 0 : nowMs / 1000 - second));
     return {
       name: this.name,
-      state: ledger.isFailing ? "retrying" : isIdle ? "idle" : "sending",
+      state: ledger.isFailing ? "retrying" : this.#isFenced ? "fenced" : isIdle ? "idle" : "sending",
       queuedBytes: this.#queue.bytes,
       queuedRows: this.#queue.rowCount,
       oldestMs: Math.max(this.#queue.oldestMs(), spooledMs),
@@ -133,23 +139,39 @@ export class CarbonSink implements Sink {
       rowsSent: ledger.rowsSent,
       rowsRetried: ledger.rowsRetried,
       rowsLost: ledger.rowsLost,
+      ...(this.#fence === undefined ? {} : { rowsHandedOver: ledger.rowsHandedOver }),
       ...(ledger.lastSuccessMs === undefined ? {} : { lastSuccessMs: ledger.lastSuccessMs }),
       ...(ledger.lastError === undefined ? {} : { lastError: ledger.lastError }),
     };
   }
 
+  revoke(): void {
+    for (const [delivery, chunk] of this.#deliveries) this.#revoke(delivery, chunk);
+    this.resume();
+  }
+
+  resume(): void {
+    if (this.#pause === undefined) this.#start();
+  }
+
+  handOver(isTheirs: (interval: number) => boolean): number {
+    if (this.#isClosed) return 0;
+    for (const [delivery, chunk] of this.#deliveries) {
+      if (isTheirs(chunk.batches[0]!.interval)) this.#revoke(delivery, chunk);
+    }
+    const rows = (this.#spill?.handOver(isTheirs) ?? 0) + this.#queue.handOver(isTheirs);
+    this.#ledger.rowsHandedOver += rows;
+    this.resume();
+    return rows;
+  }
+
   drain(deadlineMs: number): Promise<boolean> {
     if (this.#drain !== undefined) return this.#drain.promise;
     if (this.#isEmpty || this.#isClosed) return Promise.resolve(true);
-    let resolve: (isDelivered: boolean) => void = () => {};
-    const promise = new Promise<boolean>((settle) => {
-      resolve = settle;
-    });
-    const waitMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-    const deadline = this.#clock.setTimer(waitMs, () => this.close());
-    this.#drain = { promise, resolve, deadline, lostBefore: this.#ledger.undelivered };
+    const drain = new Drain(deadlineMs, this.#clock, this.#ledger.undelivered, () => this.close());
+    this.#drain = drain;
     this.#startIn(0);
-    return promise;
+    return drain.promise;
   }
 
   /**
@@ -159,9 +181,8 @@ export class CarbonSink implements Sink {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#pause?.cancel();
-    this.#tick?.cancel();
-    for (const delivery of this.#deliveries) delivery.abort();
+    for (const timer of [this.#pause, this.#tick, this.#look]) timer?.cancel();
+    for (const delivery of this.#deliveries.keys()) delivery.abort();
     this.#deliveries.clear();
     this.#spill?.close();
     this.#ledger.tellShutdown(this.#queue.rowCount);
@@ -172,6 +193,11 @@ export class CarbonSink implements Sink {
   /** Whether nothing waits for its delivery, in memory or on disk. */
   get #isEmpty(): boolean {
     return this.#queue.isEmpty && (this.#spill?.spool.rows ?? 0) === 0;
+  }
+
+  /** Whether rows wait for the fence to open, and nothing else is to be done. */
+  get #isFenced(): boolean {
+    return this.#look !== undefined && this.#deliveries.size === 0;
   }
 
   /** Deliveries that there may be at a time. */
@@ -201,12 +227,23 @@ export class CarbonSink implements Sink {
     if (this.#isClosed) return;
     const spool = this.#spill?.spool;
     while (this.#deliveries.size < this.#connectionsNow) {
-      const chunk = this.#queue.take(this.#settings.chunkBytes, spool?.hasUnread);
+      const chunk = this.#queue.take(this.#settings.chunkBytes, spool?.hasUnread, this.#fence);
       if (chunk === undefined) break;
       this.#deliver(chunk);
     }
     this.#load();
+    this.#lookLater();
     if (this.#isEmpty && this.#deliveries.size === 0) this.#endDrain();
+  }
+
+  #lookLater(): void {
+    this.#look?.cancel();
+    this.#look = undefined;
+    if (this.#fence === undefined || !this.#queue.isHeldBack(this.#fence)) return;
+    this.#look = this.#clock.setTimer(FENCE_LOOK_MS, () => {
+      this.#look = undefined;
+      this.resume();
+    });
   }
 
   /** Reads from the disk what the next chunks are made of. */
@@ -235,14 +272,34 @@ export class CarbonSink implements Sink {
     const report = (fault: string | undefined): void => {
       this.#deliveries.delete(delivery);
       this.#slices.push(slice);
-      if (fault === undefined) this.#succeed(chunk, encoder);
+      if (fault === FENCED) this.#queue.giveBack(chunk);
+      if (fault === FENCED) this.#start();
+      else if (fault === undefined) this.#succeed(chunk, encoder);
       else this.#fail(chunk, fault);
     };
+    const { interval } = chunk.batches[0]!;
+    const mayWrite = (): boolean => this.#fence?.mayWrite(interval) !== false;
     const delivery: CarbonDelivery =
       settings.protocol === "udp"
-        ? new CarbonDatagrams(remote, settings.packetBytes, settings, encoder, slice, this.#clock, report)
-        : new CarbonAttempt(remote, settings, encoder, slice, this.#clock, report);
-    this.#deliveries.add(delivery);
+        ? new CarbonDatagrams(
+            remote,
+            settings.packetBytes,
+            settings,
+            encoder,
+            slice,
+            this.#clock,
+            report,
+            mayWrite,
+          )
+        : new CarbonAttempt(remote, settings, encoder, slice, this.#clock, report, mayWrite);
+    this.#deliveries.set(delivery, chunk);
+  }
+
+  /** Its slice is not used again: the system may still read it. */
+  #revoke(delivery: CarbonDelivery, chunk: Chunk): void {
+    delivery.revoke();
+    this.#deliveries.delete(delivery);
+    this.#queue.giveBack(chunk);
   }
 
   #succeed(chunk: Chunk, encoder: CarbonEncoder): void {
@@ -272,19 +329,7 @@ export class CarbonSink implements Sink {
   }
 
   #endDrain(): void {
-    const drain = this.#drain;
-    if (drain === undefined) return;
+    this.#drain?.end(this.#ledger.undelivered);
     this.#drain = undefined;
-    drain.deadline.cancel();
-    drain.resolve(this.#ledger.undelivered === drain.lostBefore);
   }
-}
-
-function newBackoff(settings: CarbonSettings, random: Random): Backoff {
-  const { retryDelayMs: delayMs, retryDelayMultiplier: multiplier, retryDelayMaxMs: delayMaxMs } = settings;
-  return new Backoff({ delayMs, multiplier, delayMaxMs }, random);
-}
-
-function boundsOf({ queueBytesMax, queueAgeMs }: CarbonSettings): { bytesMax: number; ageMs: number } {
-  return { bytesMax: queueBytesMax, ageMs: queueAgeMs };
 }

@@ -1,6 +1,7 @@
 /** An interval as a table for a person to read. */
 import { styleText } from "node:util";
 import { type RowBatch, RowReader } from "../row.ts";
+import type { DeliveryReceipt } from "./delivery-ticket.ts";
 
 const NAME_COLUMNS_MIN = 12;
 
@@ -25,6 +26,9 @@ export class ConsoleTable {
   readonly #rowsMax: number;
   readonly #ownPrefixes: readonly string[];
   #isPartial = false;
+  readonly #receipts: DeliveryReceipt[] = [];
+  /** Whether a cluster's leader wrote the rows. */
+  isOrdered = false;
   readonly #rows: ShownRow[] = [];
   /** Names from here on are behind the last that is shown. */
   #nameEnd: string | undefined;
@@ -53,6 +57,8 @@ export class ConsoleTable {
   /** Adds the rows of a batch of the same interval and revision. */
   collect(batch: RowBatch): void {
     this.#isPartial ||= batch.partial;
+    this.isOrdered ||= batch.isOrdered === true;
+    if (batch.receipt !== undefined) this.#receipts.push(batch.receipt);
     const reader = new RowReader(batch.bytes);
     while (reader.next()) {
       const name = reader.nameLatin1();
@@ -66,6 +72,11 @@ export class ConsoleTable {
       // Sorting once per so many rows keeps memory and time bounded for any number of them.
       if (this.#rows.length >= this.#rowsMax * 2 + 64) this.#sort();
     }
+  }
+
+  /** The table is printed, or given up. */
+  settle(isDelivered: boolean): void {
+    for (const receipt of this.#receipts) receipt.settle(isDelivered);
   }
 
   /** Renders what was collected as whole lines. */

@@ -19,6 +19,8 @@ interface Entry {
 export interface RowsEntry extends Entry {
   readonly kind: "rows";
   readonly batch: RowBatch;
+  /** Whether what is left of it is somebody else's to write. */
+  isHandedOver: boolean;
 }
 
 export interface EventsEntry extends Entry {
@@ -80,9 +82,20 @@ export class FileQueue {
 
   pushRows(batch: RowBatch): void {
     const bytes = batch.bytes.byteLength + ENTRY_BYTES;
-    if (!this.#makeRoom(bytes, batch.rowCount, 0)) return;
+    if (!this.#makeRoom(bytes, batch.rowCount, 0)) {
+      batch.receipt?.settle(false);
+      return;
+    }
     const acceptedMs = this.#clock.monotonicMs();
-    this.#append({ kind: "rows", batch, bytes, rows: batch.rowCount, events: 0, acceptedMs });
+    this.#append({
+      kind: "rows",
+      batch,
+      bytes,
+      rows: batch.rowCount,
+      events: 0,
+      acceptedMs,
+      isHandedOver: false,
+    });
   }
 
   /** line: whole, with its line feed. */
@@ -119,10 +132,35 @@ export class FileQueue {
     this.#events -= events;
   }
 
-  /** Removes the entry that is held. */
+  /** Removes the entry that is held; all of it is written, or somebody else's. */
   shift(): void {
     this.#isHeld = false;
-    this.#forget(this.#entries.shift());
+    const entry = this.#entries.shift();
+    this.#forget(entry);
+    if (entry?.kind === "rows" && !entry.isHandedOver) entry.batch.receipt?.settle(true);
+  }
+
+  /**
+   * Drops a cluster's rows of intervals that somebody else writes. sliceRows: how many of the entry that is
+   * held are on their way into the file, and stay. Returns the rows.
+   */
+  handOver(isTheirs: (interval: number) => boolean, sliceRows: number): number {
+    let rows = 0;
+    const held = this.#isHeld ? this.#entries[0] : undefined;
+    const theirs = this.#entries.filter(
+      (entry) => entry.kind === "rows" && entry.batch.isOrdered === true && isTheirs(entry.batch.interval),
+    ) as RowsEntry[];
+    for (const entry of theirs) {
+      const dropped = entry === held ? entry.rows - sliceRows : entry.rows;
+      rows += dropped;
+      entry.isHandedOver = true;
+      entry.rows -= dropped;
+      this.#rows -= dropped;
+      if (entry === held) continue;
+      this.#entries.splice(this.#entries.indexOf(entry), 1);
+      this.#forget(entry);
+    }
+    return rows;
   }
 
   /** Loses everything, what is held too. */
@@ -155,6 +193,7 @@ export class FileQueue {
   #lose(reason: SinkLossReason, entry: FileEntry): void {
     this.#forget(entry);
     this.#onLoss(reason, entry.rows, entry.events);
+    if (entry.kind === "rows" && !entry.isHandedOver) entry.batch.receipt?.settle(false);
   }
 
   #forget(entry: FileEntry | undefined): void {

@@ -3,11 +3,13 @@ import { Backoff } from "../../shared/backoff.ts";
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
 import type { DogItem } from "../event/event.ts";
 import type { RowBatch } from "../row.ts";
+import { Drain } from "./drain.ts";
 import { FileLines, itemLine, SLICE_BUFFER_BYTES, type SliceTally } from "./file-lines.ts";
 import { type FileEntry, FileQueue } from "./file-queue.ts";
 import { FileTarget } from "./file-target.ts";
 import { newLosses, type SinkLossReason } from "./queue.ts";
 import type { Sink, SinkConfig, SinkContext, SinkLog, SinkStatus } from "./sink.ts";
+import { FENCE_LOOK_MS, type WriteFence } from "./write-fence.ts";
 
 /** Makes the file sink, unless it has no path. */
 export function createFileSinks(context: SinkContext): Sink[] {
@@ -29,25 +31,18 @@ interface Slice {
   readonly events: number;
 }
 
-/** Someone who waits until everything is written. */
-interface Drain {
-  readonly promise: Promise<boolean>;
-  readonly resolve: (isDelivered: boolean) => void;
-  readonly deadline: TimerHandle;
-  /** Rows and events lost before it began. */
-  readonly lostBefore: number;
-}
-
 /**
  * Writes one slice after the other; a slice that fails is written again, from its start, until it is in the
- * file. The sink is *additive*: a second value for the same name and timestamp is a second line, which in
- * JSON carries its revision. Nothing may be handed to it twice.
+ * file. The sink is a *journal*: a second value for the same name and timestamp is a second line, which in
+ * JSON carries its revision, and of which the last is to be taken. In a cluster each leader writes its own
+ * file, so that what another one wrote is not there yet.
  */
 export class FileSink implements Sink {
   readonly name = "file";
-  readonly sinkClass = "additive";
+  readonly sinkClass = "journal";
   readonly #log: SinkLog;
   readonly #clock: Clock;
+  readonly #fence: WriteFence | undefined;
   readonly #backoff: Backoff;
   readonly #queue: FileQueue;
   readonly #target: FileTarget;
@@ -60,6 +55,7 @@ export class FileSink implements Sink {
   #slice: Slice | undefined;
   #rowsSent = 0;
   #rowsRetried = 0;
+  #rowsHandedOver = 0;
   #eventsAccepted = 0;
   #eventsSent = 0;
   #eventsLost = 0;
@@ -73,6 +69,8 @@ export class FileSink implements Sink {
   #isWorking = false;
   /** The next attempt, when one is due. */
   #pause: TimerHandle | undefined;
+  /** Whether the rows in front wait for the fence to open. */
+  #isFenced = false;
   #drain: Drain | undefined;
   #isClosed = false;
 
@@ -80,6 +78,7 @@ export class FileSink implements Sink {
     this.#config = context.config.file;
     this.#log = context.log;
     this.#clock = context.clock;
+    this.#fence = context.fence;
     this.#backoff = new Backoff(BACKOFF, context.random);
     this.#queue = new FileQueue(this.#config.queueBytesMax, context.clock, (reason, rows, events) =>
       this.#lose(reason, rows, events),
@@ -90,10 +89,14 @@ export class FileSink implements Sink {
   accept(batch: RowBatch): void {
     if (this.#isClosed) {
       this.#rowsLost.shutdown += batch.rowCount;
+      batch.receipt?.settle(false);
       return;
     }
     // An empty one may be the end of an interval.
-    if (batch.rowCount === 0 && !batch.lastOfInterval) return;
+    if (batch.rowCount === 0 && !batch.lastOfInterval) {
+      batch.receipt?.settle(true);
+      return;
+    }
     this.#queue.pushRows(batch);
     this.#start();
   }
@@ -123,15 +126,17 @@ export class FileSink implements Sink {
   status(): SinkStatus {
     const isIdle = this.#queue.isEmpty && !this.#isWorking;
     const oldestSec = this.#queue.oldestSec();
+    const state = this.#isFenced ? "fenced" : isIdle ? "idle" : "sending";
     return {
       name: this.name,
-      state: this.#failingSinceMs !== undefined ? "retrying" : isIdle ? "idle" : "sending",
+      state: this.#failingSinceMs !== undefined ? "retrying" : state,
       queuedBytes: this.#queue.bytes,
       queuedRows: this.#queue.rows,
       oldestMs: this.#queue.oldestMs(),
       rowsSent: this.#rowsSent,
       rowsRetried: this.#rowsRetried,
       rowsLost: { ...this.#rowsLost },
+      ...(this.#fence === undefined ? {} : { rowsHandedOver: this.#rowsHandedOver }),
       lagSec: oldestSec === undefined ? 0 : Math.max(0, this.#clock.nowMs() / 1000 - oldestSec),
       eventsAccepted: this.#eventsAccepted,
       eventsSent: this.#eventsSent,
@@ -141,20 +146,31 @@ export class FileSink implements Sink {
     };
   }
 
-  drain(deadlineMs: number): Promise<boolean> {
-    if (this.#drain !== undefined) return this.#drain.promise;
-    if (this.#isClosed) return Promise.resolve(true);
-    let resolve: (isDelivered: boolean) => void = () => {};
-    const promise = new Promise<boolean>((settle) => {
-      resolve = settle;
-    });
-    const waitMs = Math.max(0, deadlineMs - this.#clock.monotonicMs());
-    const deadline = this.#clock.setTimer(waitMs, () => this.close());
-    this.#drain = { promise, resolve, deadline, lostBefore: this.#undelivered() };
+  resume(): void {
+    if (!this.#isFenced || this.#failingSinceMs !== undefined) return;
     this.#pause?.cancel();
     this.#pause = undefined;
     this.#start();
-    return promise;
+  }
+
+  handOver(isTheirs: (interval: number) => boolean): number {
+    const slice = this.#slice?.rows;
+    const sliceRows = slice === undefined ? 0 : slice.written + slice.invalidName + slice.notFinite;
+    const rows = this.#queue.handOver(isTheirs, sliceRows);
+    this.#rowsHandedOver += rows;
+    this.resume();
+    return rows;
+  }
+
+  drain(deadlineMs: number): Promise<boolean> {
+    if (this.#drain !== undefined) return this.#drain.promise;
+    if (this.#isClosed) return Promise.resolve(true);
+    const drain = new Drain(deadlineMs, this.#clock, this.#undelivered(), () => this.close());
+    this.#drain = drain;
+    this.#pause?.cancel();
+    this.#pause = undefined;
+    this.#start();
+    return drain.promise;
   }
 
   close(): void {
@@ -173,6 +189,7 @@ export class FileSink implements Sink {
   #start(): void {
     if (this.#isWorking || this.#pause !== undefined || this.#isClosed) return;
     this.#isWorking = true;
+    this.#isFenced = false;
     void this.#work();
   }
 
@@ -181,7 +198,7 @@ export class FileSink implements Sink {
     try {
       for (let entry = this.#queue.hold(); entry !== undefined; entry = this.#queue.hold()) {
         await this.#writeEntry(entry);
-        if (this.#isClosed) break;
+        if (this.#isClosed || this.#isFenced) break;
         this.#queue.shift();
         this.#lines = undefined;
       }
@@ -196,12 +213,17 @@ export class FileSink implements Sink {
     }
     this.#isWorking = false;
     if (this.#isClosed) void this.#closeTarget();
+    else if (this.#isFenced) this.#startIn(FENCE_LOOK_MS);
     else if (this.#queue.isEmpty) this.#endDrain();
     else this.#start();
   }
 
   async #writeEntry(entry: FileEntry): Promise<void> {
     for (;;) {
+      if (this.#slice === undefined && this.#isHeldBack(entry)) {
+        this.#isFenced = true;
+        return;
+      }
       if (this.#slice === undefined) this.#slice = this.#nextSlice(entry);
       else this.#rowsRetried += this.#slice.rows.written;
       const slice = this.#slice;
@@ -214,12 +236,19 @@ export class FileSink implements Sink {
     if (entry.kind === "rows" && entry.batch.lastOfInterval) await this.#target.check();
   }
 
+  /** A slice that is begun may be in the file already, and is brought to its end. */
+  #isHeldBack(entry: FileEntry): boolean {
+    if (this.#fence === undefined || entry.kind === "events" || entry.isHandedOver) return false;
+    return !this.#fence.mayWrite(entry.batch.interval);
+  }
+
   #nextSlice(entry: FileEntry): Slice | undefined {
     if (entry.kind === "events") {
       if (entry.events === 0) return undefined;
       const bytes = Buffer.concat(entry.lines);
       return { bytes, rows: { bytes: 0, written: 0, invalidName: 0, notFinite: 0 }, events: entry.events };
     }
+    if (entry.isHandedOver) return undefined;
     this.#lines ??= new FileLines(entry.batch, this.#config.format);
     const rows = this.#lines.fill(this.#buffer);
     return rows === undefined ? undefined : { bytes: this.#buffer.subarray(0, rows.bytes), rows, events: 0 };
@@ -255,7 +284,11 @@ export class FileSink implements Sink {
         this.#log.warn("sink.failed", { sink: this.name, path, fault: this.#lastError, retryInMs });
       }
     }
-    this.#pause = this.#clock.setTimer(retryInMs, () => {
+    this.#startIn(retryInMs);
+  }
+
+  #startIn(delayMs: number): void {
+    this.#pause = this.#clock.setTimer(delayMs, () => {
       this.#pause = undefined;
       this.#start();
     });
@@ -297,10 +330,7 @@ export class FileSink implements Sink {
   }
 
   #endDrain(): void {
-    const drain = this.#drain;
-    if (drain === undefined) return;
+    this.#drain?.end(this.#undelivered());
     this.#drain = undefined;
-    drain.deadline.cancel();
-    drain.resolve(this.#undelivered() === drain.lostBefore);
   }
 }

@@ -1,6 +1,7 @@
 /** What a sink has yet to deliver, bounded in bytes and in age. */
 import type { Clock } from "../../shared/clock.ts";
 import type { RowBatch } from "../row.ts";
+import type { SinkLossReason } from "./losses.ts";
 import {
   type DiskCopy,
   type Entry,
@@ -11,36 +12,9 @@ import {
   newEntry,
   type QueuedBatch,
 } from "./queued-batch.ts";
+import type { WriteFence } from "./write-fence.ts";
 
-/** Why a row was not delivered. */
-export const SINK_LOSS_REASONS = [
-  /** Pushed out by newer rows, or no room beside those on their way. */
-  "queue_full",
-  /** Not delivered within the age that the configuration allows. */
-  "too_old",
-  /** In a batch larger than the whole queue may be. */
-  "too_large",
-  /** A name that the remote would not take, or that would break its input. */
-  "invalid_name",
-  /** NaN or infinite. */
-  "not_finite",
-  /** The output stream is gone, or nobody reads it. */
-  "unwritable",
-  /** Pushed out of the disk spool by newer rows. */
-  "spool_full",
-  /** Lay in the disk spool and cannot be read any more. */
-  "spool_damaged",
-  /** Still queued when the process had to end. */
-  "shutdown",
-] as const;
-export type SinkLossReason = (typeof SINK_LOSS_REASONS)[number];
-/** Rows lost, by reason. */
-export type SinkLosses = Readonly<Record<SinkLossReason, number>>;
-
-/** Makes an empty tally of losses. */
-export function newLosses(): Record<SinkLossReason, number> {
-  return Object.fromEntries(SINK_LOSS_REASONS.map((reason) => [reason, 0])) as Record<SinkLossReason, number>;
-}
+export { newLosses, SINK_LOSS_REASONS, type SinkLosses, type SinkLossReason } from "./losses.ts";
 
 /** Bounds of a queue. */
 export interface QueueBounds {
@@ -131,7 +105,7 @@ export class BatchQueue {
     const { bytesMax } = this.#bounds;
     const bytes = memoryOf(batch);
     if (bytes > bytesMax) {
-      this.#onLoss("too_large", batch.rowCount);
+      this.#refuse(batch, "too_large");
       return;
     }
     this.expire();
@@ -141,12 +115,17 @@ export class BatchQueue {
       this.#lose(index, "queue_full");
     }
     if (this.#bytes + bytes > bytesMax) {
-      this.#onLoss("queue_full", batch.rowCount);
+      this.#refuse(batch, "queue_full");
       return;
     }
     this.#entries.push(newEntry(batch, bytes, this.#clock.monotonicMs(), undefined));
     this.#bytes += bytes;
     this.#rowCount += batch.rowCount;
+  }
+
+  /** Whether a batch waits that may not leave now. */
+  isHeldBack(fence: WriteFence): boolean {
+    return this.#entries.some(({ state, batch }) => state === "waiting" && !fence.mayWrite(batch.interval));
   }
 
   /** Loses what is older than allowed and not taken. */
@@ -164,11 +143,14 @@ export class BatchQueue {
    * Takes the next chunk: the first waiting batch and those behind it of the same flush, up to bytesMax bytes
    * of rows but at least one; or once more what was given back. Undefined when nothing waits, or what waits
    * shall not overtake what is under way.
-   * isMoreOnDisk: whether batches lie on disk that come before those that are in memory alone.
+   * isMoreOnDisk: whether batches lie on disk that come before those that are in memory alone. fence: passes
+   * by what may not leave now.
    */
-  take(bytesMax: number, isMoreOnDisk = false): Chunk | undefined {
+  take(bytesMax: number, isMoreOnDisk = false, fence?: WriteFence): Chunk | undefined {
     this.expire();
-    const from = this.#entries.findIndex(({ state }) => state === "waiting");
+    const from = this.#entries.findIndex(
+      ({ state, batch }) => state === "waiting" && fence?.mayWrite(batch.interval) !== false,
+    );
     const first = this.#entries[from];
     if (first === undefined || (isMoreOnDisk && first.copy === undefined)) return undefined;
     if (mayOvertake(this.#entries, from)) return undefined;
@@ -187,7 +169,10 @@ export class BatchQueue {
 
   /** A taken chunk was delivered. */
   settle(chunk: Chunk): void {
-    for (const entry of this.#release(chunk)) this.#forget(entry);
+    for (const entry of this.#release(chunk)) {
+      this.#forget(entry);
+      entry.batch.receipt?.settle(true);
+    }
     this.#sweep();
   }
 
@@ -273,11 +258,29 @@ export class BatchQueue {
     for (const entry of batches as readonly Entry[]) entry.isSpilling = false;
   }
 
-  /** Loses everything, what is taken too; what is on disk stays there. */
+  /**
+   * Drops what waits in memory alone of a cluster's intervals that somebody else writes. What is on disk too
+   * has to be unloaded before. Returns the rows.
+   */
+  handOver(isTheirs: (interval: number) => boolean): number {
+    let rows = 0;
+    for (const entry of this.#entries) {
+      const { batch, state, copy } = entry;
+      if (state !== "waiting" || copy !== undefined || !batch.isOrdered || !isTheirs(batch.interval))
+        continue;
+      rows += batch.rowCount;
+      this.#forget(entry);
+    }
+    this.#sweep();
+    return rows;
+  }
+
+  /** Loses everything, what is taken too; what is on disk stays there, though nobody is told of it any more. */
   clear(reason: SinkLossReason): void {
     this.#taken.clear();
     for (const entry of this.#entries.splice(0)) {
       entry.state = "gone";
+      entry.batch.receipt?.settle(false);
       if (entry.copy !== undefined) continue;
       this.#onLoss(reason, entry.batch.rowCount);
     }
@@ -316,7 +319,12 @@ export class BatchQueue {
     const [entry] = this.#entries.splice(index, 1);
     if (entry === undefined) return;
     this.#forget(entry);
-    this.#onLoss(reason, entry.batch.rowCount);
+    this.#refuse(entry.batch, reason);
+  }
+
+  #refuse({ rowCount, receipt }: RowBatch, reason: SinkLossReason): void {
+    this.#onLoss(reason, rowCount);
+    receipt?.settle(false);
   }
 
   #sweep(): void {

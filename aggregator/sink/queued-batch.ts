@@ -55,9 +55,9 @@ export function newEntry(
 }
 
 /**
- * Whether the batch at `index` could get to the remote before a batch under way that it shall replace there:
- * one of the same timestamp and another flush, as of the process before this one. Batches of one flush have
- * no name in common.
+ * Whether the batch at `index` could get to the remote before one that it shall replace there, under way or
+ * passed by: one of the same timestamp and another flush, such as an earlier revision, or one of the process
+ * before this one. Batches of one flush have no name in common.
  */
 export function mayOvertake(entries: readonly Entry[], index: number): boolean {
   const { batch, copy } = entries[index]!;
@@ -68,7 +68,7 @@ export function mayOvertake(entries: readonly Entry[], index: number): boolean {
     isLaterFlush ||= other.lastOfInterval || !isSameFlush(other, batch);
     // What was on disk may be of an earlier process, whose flush was cut off.
     const isFromElsewhere = (copy === undefined) !== (otherCopy === undefined);
-    if (state === "taken" && (isLaterFlush || isFromElsewhere)) return true;
+    if (state !== "gone" && (isLaterFlush || isFromElsewhere)) return true;
   }
   return false;
 }

@@ -9,21 +9,20 @@ import { createConsoleSinks } from "./console.ts";
 import type { ConsoleOutput } from "./console-output.ts";
 import { createFileSinks } from "./file.ts";
 import type { SinkLosses } from "./queue.ts";
-
-/**
- * What a sink does with a second value for the same name and timestamp, and so what may be resent and
- * amended: `overwrite` keeps the last, `first-wins` the first, `additive` adds them up.
- */
-export type SinkClass = "overwrite" | "first-wins" | "additive";
+import type { DoubtPolicy, SinkClass } from "./repetition.ts";
+import type { WriteFence } from "./write-fence.ts";
 
 /**
  * A sink as it is now. Counts are since its start, and at any moment rows accepted (and restored) = sent +
- * lost + queued + spooled; events likewise, without a spool.
+ * lost + queued + spooled + handed over; events likewise, without a spool.
  */
 export interface SinkStatus {
   readonly name: string;
-  /** `retrying` from a failure until the next success; `retiring` while one that was removed delivers. */
-  readonly state: "idle" | "sending" | "retrying" | "retiring";
+  /**
+   * `retrying` from a failure until the next success; `fenced` while rows wait for this node to lead;
+   * `retiring` while one that was removed delivers.
+   */
+  readonly state: "idle" | "sending" | "retrying" | "fenced" | "retiring";
   /** Memory of the rows not yet delivered, those on their way included. */
   readonly queuedBytes: number;
   readonly queuedRows: number;
@@ -41,6 +40,12 @@ export interface SinkStatus {
   readonly spooledBytes?: number;
   /** Rows found on disk, which an earlier process had accepted, or which are to be sent once more. */
   readonly rowsRestored?: number;
+  /** Rows dropped here, since another leader writes them. */
+  readonly rowsHandedOver?: number;
+  /** Rows that it was not given: of amendments and repetitions that it would not replace others by. */
+  readonly rowsNotAmended?: number;
+  /** Rows that it was not given, since it may have them already and would add them up. */
+  readonly rowsInDoubt?: number;
   /** Rows, among those queued, of sinks that this one has replaced. */
   readonly retiringRows?: number;
   /** Events and service checks, where the sink can carry them. */
@@ -58,9 +63,12 @@ export interface Sink {
   /** As in the configuration, with the address where there are several: `carbon[10.0.0.1:2003]`. */
   readonly name: string;
   readonly sinkClass: SinkClass;
+  /** For a sink that adds up; `skip` where it is absent. */
+  readonly onDoubt?: DoubtPolicy;
   /**
    * Takes a batch over, in order. Never blocks and never throws: what cannot be kept is counted in rowsLost.
-   * The batch and its bytes must not change any more.
+   * The batch and its bytes must not change any more. A receipt is settled once, whatever becomes of the batch;
+   * but for one that is handed over.
    */
   accept(batch: RowBatch): void;
   /**
@@ -74,6 +82,15 @@ export interface Sink {
    */
   configure?(config: SinkConfig): boolean;
   status(): SinkStatus;
+  /** The fence is closed: what is on its way is given up at once, and waits. */
+  revoke?(): void;
+  /** The fence may have opened. */
+  resume?(): void;
+  /**
+   * Drops what waits, in memory and on disk, of a cluster's intervals that somebody else writes; nobody is
+   * told of it. Returns the rows.
+   */
+  handOver?(isTheirs: (interval: number) => boolean): number;
   /**
    * Delivers what is queued without long pauses. deadlineMs: a moment of the context's clock.monotonicMs().
    * Resolves to true when everything queued was delivered. At the deadline the rest is counted as lost
@@ -101,6 +118,8 @@ export interface SinkContext {
   readonly log: SinkLog;
   readonly clock: Clock;
   readonly random: Random;
+  /** Asked before rows leave; none lets everything through. */
+  readonly fence?: WriteFence;
   /** How output names of this suite's own metrics begin; the console shows them apart. None by default. */
   readonly ownPrefixes?: readonly string[];
   /** Where the console sink writes; standard output by default. */

@@ -7,6 +7,9 @@ const OPTIONAL_COUNTS = [
   "spooledRows",
   "spooledBytes",
   "rowsRestored",
+  "rowsHandedOver",
+  "rowsNotAmended",
+  "rowsInDoubt",
   "retiringRows",
   "eventsAccepted",
   "eventsSent",
@@ -22,6 +25,18 @@ export function asRetiring(status: SinkStatus): SinkStatus {
 export function addSpooled(status: SinkStatus, rows: number, bytes: number): SinkStatus {
   const { spooledRows = 0, spooledBytes = 0 } = status;
   return { ...status, spooledRows: spooledRows + rows, spooledBytes: spooledBytes + bytes };
+}
+
+/** Rows that a sink was not given, by reason. */
+export interface WithheldRows {
+  readonly not_amended: number;
+  readonly in_doubt: number;
+}
+
+/** Adds rows that the sink was not given. */
+export function addWithheld(status: SinkStatus, { not_amended, in_doubt }: WithheldRows): SinkStatus {
+  const { rowsNotAmended = 0, rowsInDoubt = 0 } = status;
+  return { ...status, rowsNotAmended: rowsNotAmended + not_amended, rowsInDoubt: rowsInDoubt + in_doubt };
 }
 
 /** Adds what a predecessor counts to what a sink counts. The name, state and last error are the sink's. */

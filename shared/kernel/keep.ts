@@ -84,9 +84,9 @@ export function forgottenCount(): u32 {
 
 /**
  * Keeps the series of the entries start..end as seen in an interval. most: series that the table may have.
- * Returns the address of the first entry that found no room; `end` when all did.
+ * isLate: the interval may lie before others, and what was seen in a later one stays as it is. Returns the address of the first entry that found no room; `end` when all did.
  */
-export function keepSeries(start: usize, end: usize, interval: f64, most: u32): usize {
+export function keepSeries(start: usize, end: usize, interval: f64, most: u32, isLate: bool): usize {
   let at = start;
   while (at < end) {
     const keyBytes = usize(load<u16>(at));
@@ -98,6 +98,9 @@ export function keepSeries(start: usize, end: usize, interval: f64, most: u32): 
       if (record == 0) return at;
     } else if (load<u32>(record, RECORD_UPDATES) == 0) {
       forgottenSeries -= 1;
+    } else if (isLate && load<f64>(record, RECORD_WEIGHT) > interval) {
+      at += ENTRY_KEY + keyBytes;
+      continue;
     }
     store<u32>(record, 1, RECORD_UPDATES);
     store<f64>(record, interval, RECORD_WEIGHT);

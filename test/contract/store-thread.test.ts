@@ -5,7 +5,7 @@ import { MessageChannel } from "node:worker_threads";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "../../aggregator/counters.ts";
 import { forEachRow } from "../../aggregator/row.ts";
 import { storeSettings } from "../../aggregator/store-settings.ts";
-import type { FromStore, StoreThreadData, ToStore } from "../../aggregator/store-thread.ts";
+import type { FromStore, StoreThreadData, ToStore } from "../../aggregator/store-messages.ts";
 import { parseConfig } from "../../shared/config.ts";
 import { Counters } from "../../shared/counters.ts";
 import { startWorker } from "../../shared/worker.ts";

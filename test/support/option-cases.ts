@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseConfig } from "../../shared/config.ts";
-import { optionsOf } from "../../shared/config-options.ts";
+import { optionsOf, type SectionName } from "../../shared/config-options.ts";
 import { faultsOf } from "./config-fault.ts";
 
 export const MINUTE = 60_000;
@@ -113,7 +113,7 @@ export const PAGE = {
  * Tests each option of a section, and that there are no others. also: properties that are no options.
  */
 export function testOptions(
-  section: "relay" | "aggregator" | "idle" | "carbon" | "file" | "repeater" | "aggregation",
+  section: Exclude<SectionName, `naming.${string}`>,
   cases: Readonly<Record<string, OptionCase>>,
   also: readonly string[] = [],
 ): void {

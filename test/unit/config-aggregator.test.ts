@@ -148,6 +148,7 @@ const AGGREGATOR: Readonly<Record<keyof typeof OPTIONS.aggregator, OptionCase>> 
     bad: { "257g": within("0", "256g", false), "1MB": SIZE },
   },
   "drain-timeout": span("drainTimeoutMs", 10_000, ["0", "5m"], [0, 5 * MINUTE]),
+  "state-dir": filePath("stateDir"),
 };
 testOptions("aggregator", AGGREGATOR, ["listeners"]);
 
@@ -265,7 +266,7 @@ test("what holds sockets, threads or memory open is not reloadable, everything e
     [
       ..."io untagged-copy interval late-window watchdog history history-bytes management".split(" "),
       ..."management-token admin stats-prefix stats-interval snapshot-series-max name-bytes-max".split(" "),
-      ..."tags-bytes-max backlog-bytes-max memory-max memory-limit".split(" "),
+      ..."tags-bytes-max backlog-bytes-max memory-max memory-limit state-dir".split(" "),
     ]
       .map((key) => `aggregator.${key}`)
       .concat("repeater.address", "repeater.queue-bytes", "repeater.connect-timeout"),

@@ -27,7 +27,8 @@ const SAMPLES = (
   'a:1 [::1]:2 10.0.0.1:3:x :4:\u00e9;" b:http tcp://c:5*3 unixgram:///d*2 ' +
   "app.** /^a\\.[b,c]{1,2}#\\d$/ forever etsy-legacy prometheus bioyino statsd dogstatsd etsy off length " +
   "lines 0660 777 -10 99.9 file carbon.x max=upper sum= percentile-99.9=a.b:c;d tls://[::1]:0 tls://*:0 " +
-  "127.0.0.1 ::1 127.0.0.1:5 [::1]:6 udp://a:1 tcp://[::1]:2 pickle plaintext samples tsv veneur"
+  "127.0.0.1 ::1 127.0.0.1:5 [::1]:6 udp://a:1 tcp://[::1]:2 pickle plaintext samples tsv veneur " +
+  "a@b:1 agent witness internal one all https://a http://[::1]:5"
 )
   .split(" ")
   .concat("a.* -> b.$1", "/x;y z/ -> q", "a.** = 10 1e3 inf", "** =", "/a = b/ = -0.5 0 1e300");
@@ -36,6 +37,10 @@ const SAMPLES = (
 const CONTRARY = [
   ...["shards", "replicas", "destinations-file", "tls-cert", "tls-key"],
   ...["aggregator.sinks", "memory-limit", "hmac-key-file", "late-window", "connections", "framing"],
+  // See config-checks-cluster.test.ts.
+  ...["mode", "node", "peers", "witness", "token", "token-file", "tls-ca", "cluster.listen", "password"],
+  ...["username", "heartbeat", "lease", "election-timeout-min", "election-timeout-max", "ttl"],
+  ...["session-ttl", "lease-duration", "renew-interval", "request-timeout", "bioyino-listen"],
 ];
 /** Lists in which an aggregate can be named once. */
 const ONCE = ["prefix-overrides", "postfixes", "tag-values"];
@@ -176,7 +181,7 @@ test("help names every key", () => {
     assert.equal(lines[0], `[${section}]`);
     assert.equal(lines.length, 1 + 2 * optionsOf(section)!.size);
   }
-  const [, key, doc] = describeOptions("cluster");
-  assert.equal(key, "  snapshot-interval = 1s");
-  assert.equal(doc, "      Pace of snapshots (10ms..1m).");
+  const [, key, doc] = describeOptions("console");
+  assert.equal(key, "  rows = 40");
+  assert.equal(doc, "      Rows of a flush that are shown (1..10000).");
 });

@@ -23,7 +23,8 @@ const RELAY_KEYS = "config/suite.ini has all of [relay]";
 const CONSOLE_KEYS = "choose from rows";
 const SECTION_NAMES =
   "log, relay, route.NAME, aggregator, listener.NAME, idle, aggregation, naming.default, naming.counter, " +
-  "naming.gauge, naming.timer, naming.set, carbon, carbon.NAME, file, repeater, console, cluster";
+  "naming.gauge, naming.timer, naming.set, carbon, carbon.NAME, file, repeater, console, cluster, " +
+  "raft, etcd, consul, kubernetes";
 const AGGREGATES = AGGREGATE_FORMS.join(", ");
 const DURATION = "is no duration of whole milliseconds; write 250ms, 30s, 5m or 1h";
 const SIZE = "is no size; write bytes, or 64k, 16m, 2g";

@@ -100,7 +100,8 @@ const TAKEN = [
   ..."address bind-address interval connect-delay connect-delay-multiplier connect-delay-max chunks".split(
     " ",
   ),
-  ..."listen mgmt-listen snapshot-interval".split(" "),
+  ..."listen mgmt-listen snapshot-interval peer-listen nodes this-node start-delay".split(" "),
+  ..."start-as-leader consensus".split(" "),
 ];
 
 function load(text: string): { readonly config: SuiteConfig; readonly imported: Imported } {
@@ -135,6 +136,15 @@ test("every option is taken over", () => {
   const { connections, retryDelayMs, retryDelayMultiplier, retryDelayMaxMs } = carbon;
   assert.deepEqual([connections, retryDelayMs, retryDelayMultiplier, retryDelayMaxMs], [4, 300, 1.5, 20_000]);
   assert.equal(cluster.snapshotIntervalMs, 500);
+  assert.equal(aggregator.stateDir, "/var/lib/bioyino");
+  assert.deepEqual([cluster.node, cluster.consensus, cluster.mode], ["10.0.0.2", "internal", "member"]);
+  assert.deepEqual(cluster.listen, { host: "0.0.0.0", port: 8138 });
+  assert.deepEqual(cluster.bioyinoListen, { host: "0.0.0.0", port: 8136 });
+  assert.deepEqual([cluster.bioyinoSenders, cluster.tokenFile], ["all", "/etc/bioyino/cluster.token"]);
+  assert.deepEqual(cluster.peers, [
+    { name: "10.0.0.2", host: "10.0.0.2", port: 8138 },
+    { name: "10.0.0.3", host: "10.0.0.3", port: 8138 },
+  ]);
 });
 
 test("a section of a type takes nothing from [naming.default], as in bioyino", () => {
@@ -173,16 +183,78 @@ test("every option without a counterpart is told of, with the reason", () => {
   assert.deepEqual(untold, []);
   assert.ok(options.length > 50, `${options.length}`);
   for (const line of left.split("\n").filter((one) => /^# \S/.test(one))) assert.match(line, /: .{10,}/);
-  assert.match(left, /raft\.nodes = .*10\.0\.0\.3:8138.*: there is no cluster yet/);
+  assert.match(left, /network\.max-snapshots = 180: what waits for another node is bounded in bytes/);
 });
 
-test("a member of a cluster is told that it is alone", () => {
-  for (const text of ['consensus = "internal"', '[network]\nnodes = ["a:1"]', FULL]) {
-    const { warnings, ini } = load(text).imported;
-    assert.equal(warnings.length, 1);
-    assert.match(ini, /^# This node was one of a cluster/m);
+/** A node of three. */
+const THREE =
+  'consensus = "internal"\nstart-as-leader = true\n[network]\nnodes = ["b:8136", "c"]\n[raft]\n' +
+  'start-delay = 1500\nthis-node = "a:9000"\nnodes = { "a:9000" = 1, "b:9000" = 2, "c:9001" = 3 }\n';
+const clusterOf = (text: string) => load(text).config.cluster;
+const peersOf = (text: string) =>
+  clusterOf(text).peers.map(({ name, host, port }) => `${name}@${host}:${port}`);
+
+test("members meet where their raft did, under the names of their hosts", () => {
+  const { imported, config } = load(THREE);
+  assert.equal(imported.warnings.length, 1);
+  assert.match(imported.ini, /^# This node was one of a cluster/m);
+  const { node, listen, startDelayMs, startsAsLeader, allowsSplitFlush, bioyinoListen } = config.cluster;
+  assert.deepEqual(peersOf(THREE), ["a@a:9000", "b@b:9000", "c@c:9001"]);
+  // Where bioyino's default would let nobody in, all of the machine's addresses do; leaders are chosen.
+  assert.deepEqual([node, listen.host, listen.port, startDelayMs], ["a", "0.0.0.0", 9000, 1500]);
+  assert.deepEqual([startsAsLeader, allowsSplitFlush, bioyinoListen], [false, false, undefined]);
+});
+
+test("two members may write apart, as they did", () => {
+  const text = THREE.replace(', "c:9001" = 3', "").replace(', "c"', "");
+  assert.equal(clusterOf(text).allowsSplitFlush, true);
+});
+
+test("a node that does not say its name has that of its machine", () => {
+  const { imported, config } = load(THREE.replace('this-node = "a:9000"', ""));
+  assert.deepEqual([config.cluster.node, config.cluster.listen.port], ["", 8138]);
+  assert.match(imported.warnings[0]!, /write node = NAME/);
+});
+
+test("nodes of one machine are told apart by their ports, and IPv6 addresses make names", () => {
+  const text =
+    'consensus = "internal"\n[raft]\nthis-node = "[::1]:2"\n' +
+    'nodes = { "127.0.0.1:1" = 1, "127.0.0.1:2" = 2, "[::1]:2" = 3 }';
+  assert.deepEqual(peersOf(text), ["127.0.0.1-1@127.0.0.1:1", "127.0.0.1-2@127.0.0.1:2", "--1@::1:2"]);
+  const { node, listen } = clusterOf(text);
+  assert.deepEqual([node, listen], ["--1", { host: "127.0.0.1", port: 2 }]);
+});
+
+test("where people choose the leader, they go on doing so", () => {
+  const text = 'start-as-leader = true\n[network]\npeer-listen = "10.0.0.1"\nnodes = ["b:8136", "c:8136"]';
+  const { consensus, startsAsLeader, mode, listen, bioyinoListen } = clusterOf(text);
+  assert.deepEqual([consensus, startsAsLeader, mode], ["none", true, "member"]);
+  assert.deepEqual(
+    [listen, bioyinoListen].map((one) => `${one?.host}:${one?.port}`),
+    ["10.0.0.1:8138", "10.0.0.1:8136"],
+  );
+  assert.deepEqual(peersOf(text), ["b@b:8138", "c@c:8138"]);
+});
+
+test("a node that neither leads nor takes part in choosing is an agent", () => {
+  const { imported, config } = load('[network]\nnodes = ["a:8136", "b:8136"]');
+  assert.deepEqual([config.cluster.mode, config.cluster.tokenFile], ["agent", "/etc/bioyino/cluster.token"]);
+  assert.match(imported.warnings[0]!, /an agent of a cluster/);
+  assert.deepEqual(peersOf('[network]\nnodes = ["a:8136", "b:8136"]'), ["a@a:8138", "b@b:8138"]);
+});
+
+test("a node that was alone is alone, and takes what agents send", () => {
+  for (const text of ['consensus = "none"\n[network]\nnodes = []', 'consensus = "internal"']) {
+    assert.deepEqual(load(text).imported.warnings, []);
+    assert.deepEqual(clusterOf(text).peers, []);
   }
-  assert.deepEqual(load('consensus = "none"\n[network]\nnodes = []').imported.warnings, []);
+  const { bioyinoListen, bioyinoSenders } = clusterOf('[network]\npeer-listen = "127.0.0.1"');
+  assert.deepEqual([bioyinoListen, bioyinoSenders], [{ host: "127.0.0.1", port: 8136 }, "one"]);
+});
+
+test("an interval that is shorter than the wait for late members shortens that", () => {
+  assert.equal(clusterOf(`${THREE}[carbon]\ninterval = 1000`).settleMs, 500);
+  assert.equal(clusterOf(`${THREE}[carbon]\ninterval = 2500`).settleMs, 2000);
 });
 
 test("what bioyino has by default stays as it is", () => {

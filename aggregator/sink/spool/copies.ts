@@ -1,4 +1,5 @@
 /** Which records of a segment the reader shall pass over, and how far it has come. */
+import type { DeliveryReceipt } from "../delivery-ticket.ts";
 import type { DiskCopy } from "../queued-batch.ts";
 
 /** A record whose batch is in memory, or was and is not needed any more. */
@@ -32,6 +33,8 @@ export class RecordCopy implements DiskCopy {
 export class Copies {
   /** By offset: those held in memory, and those dropped behind a record that is not delivered yet. */
   readonly #byOffset = new Map<number, RecordCopy>();
+  /** By offset: receipts of records, in memory or not, that are not settled; none of an earlier process. */
+  readonly #receipts = new Map<number, DeliveryReceipt>();
   readonly #dropped: (rowCount: number) => void;
   #readOffset: number;
 
@@ -76,6 +79,29 @@ export class Copies {
     this.#readOffset = readOffset;
   }
 
+  /** Whether a record is in memory, or was dropped. */
+  has(offset: number): boolean {
+    return this.#byOffset.has(offset);
+  }
+
+  /** Keeps what has to be told of a record's delivery. */
+  keepReceipt(offset: number, receipt: DeliveryReceipt): void {
+    this.#receipts.set(offset, receipt);
+  }
+
+  receiptAt(offset: number): DeliveryReceipt | undefined {
+    return this.#receipts.get(offset);
+  }
+
+  /** Settles the receipts of records that are given up: of all, or of those that are not in memory. */
+  giveUp(isUnreadOnly = false): void {
+    for (const [offset, receipt] of this.#receipts) {
+      if (isUnreadOnly && this.#byOffset.has(offset)) continue;
+      this.#receipts.delete(offset);
+      receipt.settle(false);
+    }
+  }
+
   /** Makes the copy of a record that is in memory now. */
   add(offset: number, end: number, rowCount: number): RecordCopy {
     const copy = new RecordCopy(this, offset, end, rowCount);
@@ -85,13 +111,15 @@ export class Copies {
 
   /** The batch is delivered or lost. */
   onDrop(copy: RecordCopy): void {
+    this.#receipts.delete(copy.offset);
     this.#forget();
     this.#dropped(copy.rowCount);
   }
 
   /** The batch is not in memory any more, and will have to be read again. */
   onUnload(copy: RecordCopy): void {
-    if (copy.isDropped) return;
+    // One that was unloaded before may have been read anew since.
+    if (copy.isDropped || this.#byOffset.get(copy.offset) !== copy) return;
     this.#byOffset.delete(copy.offset);
     this.#readOffset = Math.min(this.#readOffset, copy.offset);
   }

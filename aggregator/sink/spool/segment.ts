@@ -11,9 +11,10 @@ import {
   decodeBatch,
   decodeHead,
   encodeHead,
+  markHandedOver,
   RECORD_HEAD_BYTES,
-  type RecordHead,
   recordBytes,
+  recordsOf,
   type SpoolBatch,
 } from "./record.ts";
 import { decodeSegmentHead, encodeSegmentHead, SEGMENT_HEAD_BYTES } from "./segment-head.ts";
@@ -151,6 +152,7 @@ export class Segment {
     const copies = batches.map((one) => {
       const offset = this.bytes;
       this.#count(one);
+      if (one.batch.receipt !== undefined) this.#copies.keepReceipt(offset, one.batch.receipt);
       return this.#copies.add(offset, this.bytes, one.batch.rowCount);
     });
     const held = new Set(written(copies));
@@ -165,6 +167,10 @@ export class Segment {
     this.#isReading = true;
     try {
       return await this.#read(lose);
+    } catch (error) {
+      // Handed over meanwhile, it was closed under the reader.
+      if (this.#isRemoved) return undefined;
+      throw error;
     } finally {
       this.#isReading = false;
     }
@@ -183,21 +189,53 @@ export class Segment {
         this.#damagedFrom = Math.min(this.#damagedFrom, offset);
         continue;
       }
+      if (head.isHandedOver) {
+        this.#copies.add(offset, end, 0).drop();
+        continue;
+      }
       const bytes = await readFully(file, offset + RECORD_HEAD_BYTES, head.byteLength);
-      const batch = decodeBatch(head, bytes);
+      // Handed over meanwhile.
+      if (this.#copies.has(offset)) continue;
+      const receipt = this.#copies.receiptAt(offset);
+      const batch = decodeBatch(head, bytes, receipt);
       // The reader passes it by that. It is not moved itself: meanwhile others may have been unloaded.
       const copy = this.#copies.add(offset, end, head.fields.rowCount);
       if (batch !== undefined) return { ...batch, copy };
       lose(copy.rowCount);
+      receipt?.settle(false);
       copy.drop();
     }
     const missing = this.rows - this.#copies.heldRows;
     if (this.isSealed && missing > 0) {
       this.rows -= missing;
       lose(missing);
+      this.#copies.giveUp(true);
       if (this.rows === 0) this.onEmpty(this);
     }
     return undefined;
+  }
+
+  /**
+   * Drops the records that are not in memory of a cluster's intervals that somebody else writes. Returns the
+   * rows.
+   */
+  handOver(isTheirs: (interval: number) => boolean): number {
+    let rows = 0;
+    const fd = openSync(this.path, "r+");
+    try {
+      for (const { offset, end, head } of recordsOf(fd, this.#copies.firstOffset, this.bytes)) {
+        const { isOrdered, interval, rowCount } = head.fields;
+        if (head.isHandedOver || isOrdered !== true || !isTheirs(interval)) continue;
+        if (this.#copies.has(offset)) continue;
+        markHandedOver(fd, offset);
+        this.#copies.add(offset, end, 0).drop();
+        rows += rowCount;
+      }
+    } finally {
+      closeSync(fd);
+    }
+    if (rows > 0) this.#drop(rows);
+    return rows;
   }
 
   /** Nothing will be appended any more. */
@@ -219,6 +257,7 @@ export class Segment {
     if (this.#isRemoved) return;
     this.#isRemoved = true;
     this.rows = 0;
+    this.#copies.giveUp();
     this.rest();
     void unlink(this.path).catch(() => undefined);
   }
@@ -228,6 +267,7 @@ export class Segment {
    * append() is under way, so that more may come behind what is counted.
    */
   release(isAppending: boolean): void {
+    this.#copies.giveUp();
     this.#isReleased = !isAppending;
     this.isSealed = !isAppending;
     if (!isAppending) this.rest();
@@ -243,6 +283,7 @@ export class Segment {
 
   /** Rows were delivered or lost. */
   #drop(rowCount: number): void {
+    if (rowCount === 0) return;
     this.rows -= rowCount;
     if (this.rows === 0) this.onEmpty(this);
     else this.#note();
@@ -259,17 +300,13 @@ export class Segment {
   }
 
   #sumUp(fd: number, size: number): void {
-    let offset = this.#copies.readOffset;
-    for (;;) {
-      const head: RecordHead | undefined = decodeHead(readAt(fd, offset, RECORD_HEAD_BYTES));
-      const end = offset + RECORD_HEAD_BYTES + (head?.byteLength ?? 0);
-      if (head === undefined || end > size) break;
-      this.rows += head.fields.rowCount;
-      this.lastAcceptedMs = Math.max(this.lastAcceptedMs, head.acceptedMs);
-      offset = end;
-    }
     // A torn end was never promised to anybody.
-    this.bytes = offset;
+    this.bytes = this.#copies.readOffset;
+    for (const { end, head } of recordsOf(fd, this.bytes, size)) {
+      if (!head.isHandedOver) this.rows += head.fields.rowCount;
+      this.lastAcceptedMs = Math.max(this.lastAcceptedMs, head.acceptedMs);
+      this.bytes = end;
+    }
   }
 
   /** Writes how far delivery got, one write at a time. */

@@ -133,6 +133,15 @@ export class Spill {
     return false;
   }
 
+  /**
+   * Drops what lies on disk of a cluster's intervals that somebody else writes; what waits in memory too is
+   * taken out of there. Returns the rows.
+   */
+  handOver(isTheirs: (interval: number) => boolean): number {
+    this.#queue.unload();
+    return this.spool.handOver(isTheirs);
+  }
+
   /** Writes all that is in memory alone to disk, at once, and gives the folder up. */
   close(): void {
     this.#isClosed = true;
@@ -144,6 +153,7 @@ export class Spill {
     // Its copies are the next process's: here they only leave the account.
     const copies = batches.slice(0, count).map(() => ({ drop() {}, unload() {} }));
     this.#queue.spilled(batches.slice(0, count), copies);
+    for (const { batch } of batches.slice(0, count)) batch.receipt?.settle(false);
     this.spool.close();
     const { rows, folder } = this.spool;
     // Whoever moved or removed this sink may not want them to lie there.

@@ -2,8 +2,6 @@
  * The disk spool of one sink: batches for which memory has no room, or that a crash may not cost, in the
  * order in which they were accepted. Its folder has one segment after the other, and belongs to one process.
  */
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import type { Clock } from "../../../shared/clock.ts";
 import type { DiskCopy } from "../queued-batch.ts";
 import type { SinkLog } from "../sink.ts";
@@ -11,22 +9,19 @@ import { DiskFaults } from "./disk-faults.ts";
 import { type FolderHolder, type FolderLock, lockFolder } from "./lock.ts";
 import { bytesOf, leadingBatches, type SpoolBatch } from "./record.ts";
 import { type ReadBatch, Segment } from "./segment.ts";
+import { SegmentFolder } from "./segment-folder.ts";
 import { SEGMENT_HEAD_BYTES } from "./segment-head.ts";
 import { type SpoolBounds, type SpoolLossReason, segmentBytesMax } from "./spool-bounds.ts";
 import { syncFolder } from "./whole-access.ts";
 
 /** Times that one segment is tried to read before it counts as damaged. */
 const READ_TRIES = 3;
-const NUMBER_DIGITS = 16;
-const NAME = /^(\d{16})\.rows$/;
 
 /** Faults of the disk are logged and told by what a method returns; nothing but open() throws. */
 export class Spool {
   readonly folder: string;
   #bounds: SpoolBounds;
   readonly #clock: Clock;
-  readonly #log: SinkLog;
-  readonly #sink: string;
   readonly #onLoss: (reason: SpoolLossReason, rowCount: number) => void;
   readonly #unload: () => void;
   #lock: FolderLock | undefined;
@@ -34,9 +29,11 @@ export class Spool {
   #lastLock: FolderLock | undefined;
   /** Oldest first; only the last may still be appended to. */
   #segments: Segment[] = [];
-  #nextNumber = 0;
   #isAppending = false;
   #isLoading = false;
+  /** What the load that is under way has read. */
+  #loaded: ReadBatch[] = [];
+  readonly #files: SegmentFolder;
   readonly #faults: DiskFaults;
   #readFaults = 0;
   /** Rows found on disk beyond those that this process counts already. */
@@ -57,11 +54,10 @@ export class Spool {
   ) {
     this.folder = folder;
     this.#bounds = bounds;
-    this.#sink = sink;
-    this.#log = log;
     this.#clock = clock;
     this.#onLoss = onLoss;
     this.#unload = unload;
+    this.#files = new SegmentFolder(folder, sink, log);
     this.#faults = new DiskFaults(sink, folder, log, clock);
   }
 
@@ -111,7 +107,7 @@ export class Spool {
     const lock = lockFolder(this.folder, this.#clock.nowMs());
     if ("pid" in lock) return lock;
     try {
-      for (const name of readdirSync(this.folder).sort()) this.#find(name);
+      for (const segment of this.#files.adoptAll()) this.#keep(segment);
     } catch (error) {
       this.#segments = [];
       lock.release(lock.rowsBefore);
@@ -174,9 +170,9 @@ export class Spool {
       const group = leadingBatches(batches.slice(from), segmentBytesMax(this.#bounds));
       try {
         if (!this.#makeRoom(bytesOf(group))) return from;
-        const path = this.#nextPath();
+        const path = this.#files.nextPath();
         Segment.writeSync(path, group);
-        const segment = this.#adopt(path);
+        const segment = this.#files.adopt(path);
         if (segment === undefined) return from;
         this.#keep(segment);
       } catch (error) {
@@ -196,6 +192,7 @@ export class Spool {
     const batches: ReadBatch[] = [];
     if (!this.isOpen || this.#isLoading || this.#faults.isPausing) return batches;
     this.#isLoading = true;
+    this.#loaded = batches;
     try {
       for (let bytes = 0; bytes < bytesMax; ) {
         const segment = this.#segments.find(({ hasUnread }) => hasUnread);
@@ -209,8 +206,27 @@ export class Spool {
       this.#faults.add(error);
     } finally {
       this.#isLoading = false;
+      this.#loaded = [];
     }
     return batches;
+  }
+
+  /**
+   * Drops what is not in memory of a cluster's intervals that somebody else writes. What a load has just read
+   * is not to be used then, as after an unload. Returns the rows.
+   */
+  handOver(isTheirs: (interval: number) => boolean): number {
+    if (!this.isOpen) return 0;
+    for (const { copy } of this.#loaded) copy.unload();
+    let rows = 0;
+    for (const segment of [...this.#segments]) {
+      try {
+        rows += segment.handOver(isTheirs);
+      } catch (error) {
+        this.#faults.add(error);
+      }
+    }
+    return rows;
   }
 
   /** Gives the folder up for the next process, or for a successor in this one. */
@@ -256,6 +272,7 @@ export class Spool {
     }
     if (batch === undefined || batch.acceptedMs >= this.#bornAfterMs()) return batch;
     this.#lose("too_old", batch.batch.rowCount);
+    batch.batch.receipt?.settle(false);
     batch.copy.drop();
     return undefined;
   }
@@ -270,7 +287,7 @@ export class Spool {
     if (last?.isSealed === true) last = undefined;
     if (!this.#makeRoom(bytesOf(batches), last)) return undefined;
     if (last !== undefined) return last;
-    const segment = await Segment.create(this.#nextPath(), batches[0]!);
+    const segment = await Segment.create(this.#files.nextPath(), batches[0]!);
     this.#keep(segment);
     await syncFolder(this.folder);
     return segment;
@@ -310,28 +327,6 @@ export class Spool {
     if (rowCount > 0) this.#onLoss(reason, rowCount);
   }
 
-  /** Takes over a file of an earlier process, or of a predecessor in this one. */
-  #find(name: string): void {
-    const number = NAME.exec(name)?.[1];
-    if (number === undefined) return;
-    this.#nextNumber = Number(number) + 1;
-    const segment = this.#adopt(join(this.folder, name));
-    if (segment === undefined) return;
-    if (segment.rows === 0) segment.remove();
-    else this.#keep(segment);
-  }
-
-  #adopt(path: string): Segment | undefined {
-    try {
-      const segment = Segment.adopt(path);
-      if (segment === undefined) this.#log.warn("sink.spool_unreadable", { sink: this.#sink, path });
-      return segment;
-    } catch (error) {
-      this.#log.warn("sink.spool_unreadable", { sink: this.#sink, path, error });
-      return undefined;
-    }
-  }
-
   #keep(segment: Segment): void {
     this.#segments.push(segment);
     segment.onEmpty = () => {
@@ -342,9 +337,5 @@ export class Spool {
   #remove(segment: Segment): void {
     this.#segments = this.#segments.filter((other) => other !== segment);
     segment.remove();
-  }
-
-  #nextPath(): string {
-    return join(this.folder, `${String(this.#nextNumber++).padStart(NUMBER_DIGITS, "0")}.rows`);
   }
 }

@@ -1,0 +1,201 @@
+/** The cluster's thread as the control thread sees it: its start, its standing, and what becomes of rows. */
+
+import { setTimeout as delay } from "node:timers/promises";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { ClusterCommand, CommandOutcome } from "../cluster/running/member-command.ts";
+import { memberSettings } from "../cluster/running/member-settings.ts";
+import type { SuiteConfig } from "../shared/config.ts";
+import { type Log, rateLimited } from "../shared/log.ts";
+import { type StartedWorker, startWorker } from "../shared/worker.ts";
+import type {
+  ClusterInfo,
+  ClusterStanding,
+  ClusterThreadData,
+  FromCluster,
+  ToCluster,
+} from "./cluster-messages.ts";
+import { equalSettings } from "./cluster-settings.ts";
+import type { ClusterWords } from "./cluster-words.ts";
+import type { RowBatch, RowOrder } from "./row.ts";
+import { DeliveryTicket } from "./sink/delivery-ticket.ts";
+import type { SinkSet } from "./sink-set.ts";
+
+/** What it needs of the aggregator. */
+export interface ClusterContext {
+  readonly config: SuiteConfig;
+  readonly log: Log;
+  readonly words: ClusterWords;
+  readonly sinks: () => SinkSet;
+  /** The thread ended. */
+  readonly onExit: (code: number, error: Error | undefined) => void;
+}
+
+/** Longest wait for the cluster's clock. */
+const CLOCK_WAIT_MS = 1000;
+
+export class ClusterControl {
+  readonly #context: ClusterContext;
+  readonly #log: Log;
+  readonly #tickets = new Map<number, DeliveryTicket>();
+  readonly #commands = new Map<number, (outcome: CommandOutcome) => void>();
+  readonly #clock: Promise<void>;
+  readonly #left: Promise<boolean>;
+  readonly #ended: Promise<void>;
+  #markClock: () => void = () => {};
+  #markLeft: (isHandedOver: boolean) => void = () => {};
+  #markEnded: () => void = () => {};
+  #worker: StartedWorker<ClusterInfo> | undefined;
+  #standing: ClusterStanding | undefined;
+  #lastCommand = 0;
+
+  private constructor(context: ClusterContext) {
+    this.#context = context;
+    this.#log = rateLimited(context.log);
+    this.#clock = new Promise((resolve) => {
+      this.#markClock = resolve;
+    });
+    this.#left = new Promise((resolve) => {
+      this.#markLeft = resolve;
+    });
+    this.#ended = new Promise((resolve) => {
+      this.#markEnded = resolve;
+    });
+  }
+
+  /** Starts the thread. Throws OperatorError where something cannot be had. */
+  static async start(context: ClusterContext): Promise<ClusterControl> {
+    const control = new ClusterControl(context);
+    const { config, words } = context;
+    const data: ClusterThreadData = {
+      settings: memberSettings(config, equalSettings(config)),
+      lateWindowMs: config.aggregator.lateWindowMs,
+      words: words.buffer,
+    };
+    const url = new URL("./cluster-thread.js", import.meta.url);
+    control.#worker = await startWorker<ClusterInfo, FromCluster>(url, data, {
+      onMessage: (message) => control.#take(message),
+      onExit: (code, error) => {
+        control.#markLeft(false);
+        control.#markEnded();
+        context.onExit(code, error);
+      },
+    });
+    return control;
+  }
+
+  get info(): ClusterInfo {
+    return this.#worker!.info;
+  }
+
+  /** As it was told last; undefined at first. */
+  get standing(): ClusterStanding | undefined {
+    return this.#standing;
+  }
+
+  /** Returns the store's end of the way between the two threads. */
+  connectStore(selfCounters: SharedArrayBuffer): MessagePort {
+    const { port1, port2 } = new MessageChannel();
+    this.#tell({ kind: "store", port: port1, selfCounters }, [port1]);
+    return port2;
+  }
+
+  /** Takes an intake's way. */
+  addOrigin(origin: number, port: MessagePort, counters: SharedArrayBuffer): void {
+    this.#tell({ kind: "origin", origin, port, counters }, [port]);
+  }
+
+  /**
+   * Takes part from now on. Resolves when the cluster's clock is known, or has been waited for long enough:
+   * lines that come meanwhile would be lost.
+   */
+  async begin(): Promise<void> {
+    this.tellSinks();
+    this.#tell({ kind: "begin" });
+    const patience = new AbortController();
+    const deadline = delay(CLOCK_WAIT_MS, undefined, { signal: patience.signal }).catch(() => {});
+    await Promise.race([this.#clock, deadline]);
+    patience.abort();
+  }
+
+  /** Tells which sinks there are now. */
+  tellSinks(): void {
+    const names = this.#context
+      .sinks()
+      .statuses()
+      .filter(({ state }) => state !== "retiring")
+      .map(({ name }) => name);
+    this.#tell({ kind: "sinks", names });
+  }
+
+  /** Hands rows of an order to the sinks, and tells the cluster what becomes of them. */
+  accept(batch: RowBatch, order: RowOrder): void {
+    const { interval, revision, lastOfInterval } = batch;
+    let ticket = this.#tickets.get(order.id);
+    if (ticket === undefined) {
+      ticket = new DeliveryTicket({ ...order, interval, revision }, (sink, isDelivered) => {
+        this.#tell({ kind: "settled", order: order.id, sink, isDelivered });
+      });
+      ticket.onOver = () => this.#tickets.delete(order.id);
+      this.#tickets.set(order.id, ticket);
+    }
+    this.#context.sinks().accept({ ...batch, ticket });
+    // Where no sink wants it there is nobody to tell.
+    if (lastOfInterval && this.#context.sinks().isEmpty) this.#tickets.delete(order.id);
+  }
+
+  /** Goes over to what a reload has changed. */
+  configure(config: SuiteConfig): void {
+    this.#tell({ kind: "settings", settings: memberSettings(config, equalSettings(config)) });
+    this.tellSinks();
+  }
+
+  /** Tells the node something; resolves when it is done, or refused. */
+  command(command: ClusterCommand): Promise<CommandOutcome> {
+    this.#lastCommand += 1;
+    const id = this.#lastCommand;
+    return new Promise((resolve) => {
+      this.#commands.set(id, resolve);
+      this.#tell({ kind: "command", id, command });
+    });
+  }
+
+  /** Leaves the cluster. Resolves to whether others have all that this node held; false also at the deadline. */
+  async leave(waitMs: number): Promise<boolean> {
+    this.#tell({ kind: "leave" });
+    const patience = new AbortController();
+    const deadline = delay(waitMs, false, { signal: patience.signal }).catch(() => false);
+    const isHandedOver = await Promise.race([this.#left, deadline]);
+    patience.abort();
+    return isHandedOver;
+  }
+
+  /** Ends the thread. */
+  async end(): Promise<void> {
+    this.#tell({ kind: "end" });
+    await this.#ended;
+  }
+
+  #take(message: FromCluster): void {
+    const sinks = this.#context.sinks();
+    if (message.kind === "view") this.#standing = message.view;
+    else if (message.kind === "log") {
+      // Losing or winning leadership is rare, and each time matters; the rest may come in floods.
+      const log = message.event.startsWith("leader.") ? this.#context.log : this.#log;
+      log[message.level](message.event, message.fields);
+    } else if (message.kind === "clock") this.#markClock();
+    else if (message.kind === "revoke") sinks.revoke();
+    else if (message.kind === "resume") sinks.resume();
+    else if (message.kind === "yield") {
+      const rows = sinks.yieldFrom(message.floor);
+      if (rows > 0) this.#context.log.info("sinks.handed_over", { rows, floor: message.floor });
+    } else if (message.kind === "outcome") {
+      this.#commands.get(message.id)?.(message.outcome);
+      this.#commands.delete(message.id);
+    } else if (message.kind === "left") this.#markLeft(message.isHandedOver);
+    else this.#markEnded();
+  }
+
+  #tell(message: ToCluster, transfer: MessagePort[] = []): void {
+    this.#worker?.worker.postMessage(message, transfer);
+  }
+}

@@ -1,0 +1,104 @@
+/** What the control thread and the cluster's thread tell each other. */
+import type { MessagePort } from "node:worker_threads";
+import type { ClusterCommand, CommandOutcome } from "../cluster/running/member-command.ts";
+import type { MemberSettings } from "../cluster/running/member-settings.ts";
+import type { ClusterView } from "../cluster/view.ts";
+
+export interface ClusterThreadData {
+  readonly settings: MemberSettings;
+  readonly lateWindowMs: number;
+  /** See ClusterWords. */
+  readonly words: SharedArrayBuffer;
+}
+
+/** What it reports when it is open. */
+export interface ClusterInfo {
+  readonly incarnation: bigint;
+  /** Port at which peers come in; undefined for an agent. */
+  readonly port: number | undefined;
+}
+
+export type ToCluster =
+  /** The store, and the counters of the intake for own metrics, which comes by the same port. */
+  | { readonly kind: "store"; readonly port: MessagePort; readonly selfCounters: SharedArrayBuffer }
+  /** An intake: its snapshots come through the port, then null when it has ended. */
+  | {
+      readonly kind: "origin";
+      readonly origin: number;
+      readonly port: MessagePort;
+      readonly counters: SharedArrayBuffer;
+    }
+  /** Everything that has to be there is: take part. */
+  | { readonly kind: "begin" }
+  /** Names of the sinks, now and after each reload. */
+  | { readonly kind: "sinks"; readonly names: readonly string[] }
+  /** A sink is done with the rows of an order. */
+  | {
+      readonly kind: "settled";
+      readonly order: number;
+      readonly sink: string;
+      readonly isDelivered: boolean;
+    }
+  | { readonly kind: "command"; readonly id: number; readonly command: ClusterCommand }
+  /** What a reload has changed. */
+  | { readonly kind: "settings"; readonly settings: MemberSettings }
+  /** Hand over and leave; all intakes have been told to end. */
+  | { readonly kind: "leave" }
+  /** Nothing more is to come. */
+  | { readonly kind: "end" };
+
+export type FromCluster =
+  | { readonly kind: "view"; readonly view: ClusterStanding }
+  | { readonly kind: "outcome"; readonly id: number; readonly outcome: CommandOutcome }
+  | {
+      readonly kind: "log";
+      readonly level: "error" | "warn" | "info" | "debug";
+      readonly event: string;
+      readonly fields: Record<string, unknown>;
+    }
+  /** The cluster's clock is known. */
+  | { readonly kind: "clock" }
+  /** The lease is over: nothing may be written now, also of what is on its way. */
+  | { readonly kind: "revoke" }
+  /** Something may be written again. */
+  | { readonly kind: "resume" }
+  /** Another node writes intervals from `floor` on. */
+  | { readonly kind: "yield"; readonly floor: number }
+  /** isHandedOver: whether others have all that this node held, and write it. */
+  | { readonly kind: "left"; readonly isHandedOver: boolean }
+  | { readonly kind: "ended" };
+
+/** Its standing as pages show it. */
+export interface ClusterStanding {
+  readonly role: "member" | "agent";
+  /** Undefined for an agent. */
+  readonly view: ClusterView | undefined;
+  /** Of an agent. */
+  readonly agent: AgentStanding | undefined;
+  /** Connections to the others, and from them. */
+  readonly links: readonly LinkStanding[];
+}
+
+/** How an agent stands to the members. */
+export interface AgentStanding {
+  /** The member that takes its snapshots; undefined while there is none. */
+  readonly member: string | undefined;
+  readonly heldDeltas: number;
+  readonly heldBytes: number;
+  readonly spooledBytes: number;
+  readonly ackedDeltas: number;
+  readonly droppedSamples: number;
+  readonly failovers: number;
+}
+
+/** One peer as the transport sees it. */
+export interface LinkStanding {
+  readonly name: string;
+  readonly isOutgoingUp: boolean;
+  readonly isIncomingUp: boolean;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly reconnects: number;
+  /** Why it was refused, or failed, last; undefined while all is well. */
+  readonly fault: string | undefined;
+}

@@ -1,0 +1,247 @@
+/**
+ * The cluster's thread: connections to peers, the deltas that are held, registers, elections. No kernel runs
+ * here, so nothing holds it up for long. Snapshots of this node come through one port for each intake, and
+ * from here go to the peers and to the store.
+ */
+import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { labelledDelta } from "../cluster/delta.ts";
+import { RunningMember } from "../cluster/running/member.ts";
+import type { PeerState } from "../cluster/transport/peer-hub.ts";
+import type { ClusterView } from "../cluster/view.ts";
+import type { WorldLog, Writer } from "../cluster/world.ts";
+import { machineMs } from "../shared/clock.ts";
+import { Counters } from "../shared/counters.ts";
+import { FRAME_HEADER_BYTES, readLabel } from "../shared/wire.ts";
+import { reportFailure, reportReady } from "../shared/worker.ts";
+import type {
+  ClusterInfo,
+  ClusterStanding,
+  ClusterThreadData,
+  FromCluster,
+  LinkStanding,
+  ToCluster,
+} from "./cluster-messages.ts";
+import { ClusterWords } from "./cluster-words.ts";
+import { ClusterWriter } from "./cluster-writer.ts";
+import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
+import { SELF_ORIGIN } from "./store-messages.ts";
+import type { StoreReply } from "./store-orders.ts";
+
+/** What the store's thread sends: own metrics, null when they have ended, and answers. */
+type FromStoreThread = StoreReply | { readonly kind: "own"; readonly frame: Uint8Array | null };
+
+/** Pages and metrics are at most so old. */
+const VIEW_MS = 250;
+
+class ClusterThread {
+  readonly #port: MessagePort;
+  readonly #data: ClusterThreadData;
+  readonly #words: ClusterWords;
+  readonly #counters = new Map<number, Counters<IntakeCounter>>();
+  /** Lowest interval that each intake may still send for. */
+  readonly #lowestOpen = new Map<number, number>();
+  #member: RunningMember | undefined;
+  #writer: ClusterWriter | undefined;
+  #store: MessagePort | undefined;
+  #early: FromCluster[] | undefined = [];
+  #nextViewMs = 0;
+  #isLeaving = false;
+  #hasLeft = false;
+  #hasClock = false;
+
+  constructor(port: MessagePort, data: ClusterThreadData) {
+    this.#port = port;
+    this.#data = data;
+    this.#words = new ClusterWords(data.words);
+    port.on("message", (message: ToCluster) => this.#onMessage(message));
+  }
+
+  readonly log: WorldLog = {
+    error: (event, fields) => this.#tell({ kind: "log", level: "error", event, fields }),
+    warn: (event, fields) => this.#tell({ kind: "log", level: "warn", event, fields }),
+    info: (event, fields) => this.#tell({ kind: "log", level: "info", event, fields }),
+    debug: (event, fields) => this.#tell({ kind: "log", level: "debug", event, fields }),
+  };
+
+  /** The writer for the protocol, which is there before the store is. */
+  readonly writer: Writer = {
+    sinks: () => this.#writer?.sinks() ?? [],
+    fold: (delta) => this.#writer?.fold(delta),
+    drop: (interval) => this.#writer?.drop(interval),
+    prepare: (interval, done) => this.#writer?.prepare(interval, done),
+    write: (order, progress) => this.#writer?.write(order, progress),
+    close: (interval) => this.#writer?.close(interval),
+    setLease: (untilMs) => this.#writer?.setLease(untilMs),
+    yieldFrom: (floor, untilMs) => this.#writer?.yieldFrom(floor, untilMs),
+    exportKept: (done) => this.#writer?.exportKept(done),
+    importKept: (kept) => this.#writer?.importKept(kept),
+  };
+
+  async open(): Promise<ClusterInfo> {
+    const { settings } = this.#data;
+    const context = { writer: this.writer, log: this.log, onTick: () => this.#onTick() };
+    this.#member = await RunningMember.open(settings, context);
+    return { incarnation: this.#member.incarnation, port: this.#member.hub.port };
+  }
+
+  /** The first word of a thread is that it is ready; what was to be said before waits for it. */
+  ready(info: ClusterInfo): void {
+    reportReady(this.#port, info);
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const message of early) this.#tell(message);
+  }
+
+  #tell(message: FromCluster): void {
+    if (this.#early === undefined) this.#port.postMessage(message);
+    else this.#early.push(message);
+  }
+
+  #onMessage(message: ToCluster): void {
+    const member = this.#member;
+    if (member === undefined) return;
+    if (message.kind === "store") this.#connectStore(message);
+    else if (message.kind === "origin") this.#addOrigin(message);
+    else if (message.kind === "sinks") this.#writer?.setSinks(message.names);
+    else if (message.kind === "settled") {
+      this.#writer?.settled(message.order, message.sink, message.isDelivered);
+    } else if (message.kind === "begin") member.begin();
+    else if (message.kind === "command") {
+      const outcome = member.command(message.command);
+      this.#tell({ kind: "outcome", id: message.id, outcome });
+    } else if (message.kind === "settings") member.configure(message.settings);
+    else if (message.kind === "leave") this.#isLeaving = true;
+    else void this.#end();
+  }
+
+  #connectStore({ port, selfCounters }: Extract<ToCluster, { kind: "store" }>): void {
+    this.#store = port;
+    this.#writer = new ClusterWriter(port, this.#words, (message) => this.#tell(message));
+    this.#counters.set(SELF_ORIGIN, new Counters<IntakeCounter>(INTAKE_COUNTERS, selfCounters));
+    this.#lowestOpen.set(SELF_ORIGIN, this.#presentInterval());
+    port.on("message", (message: FromStoreThread) => {
+      if (message.kind !== "own") {
+        const fault = this.#writer?.take(message);
+        if (fault !== undefined) this.log.error(fault.event, { ...fault.fields });
+      } else if (message.frame === null) this.#removeOrigin(SELF_ORIGIN);
+      else this.#takeFrame(message.frame, SELF_ORIGIN);
+    });
+  }
+
+  #addOrigin({ origin, port, counters }: Extract<ToCluster, { kind: "origin" }>): void {
+    this.#counters.set(origin, new Counters<IntakeCounter>(INTAKE_COUNTERS, counters));
+    this.#lowestOpen.set(origin, this.#presentInterval());
+    const end = (): void => {
+      port.close();
+      this.#removeOrigin(origin);
+    };
+    port.on("message", (frame: Uint8Array | null) => {
+      if (frame === null) end();
+      else this.#takeFrame(frame, origin);
+    });
+    port.on("close", () => this.#removeOrigin(origin));
+  }
+
+  #removeOrigin(origin: number): void {
+    if (!this.#lowestOpen.delete(origin)) return;
+    this.#closeIntervals();
+  }
+
+  /** A snapshot of this node: one without series only says what is closed. */
+  #takeFrame(frame: Uint8Array, origin: number): void {
+    const label = readLabel(frame);
+    if (label === undefined) return;
+    if (frame.length > FRAME_HEADER_BYTES) this.#member?.node.add(labelledDelta(label, frame));
+    const counters = this.#counters.get(origin);
+    counters?.add("snapshotBytesTaken", frame.length);
+    counters?.add("samplesTaken", label.lines);
+    const known = this.#lowestOpen.get(origin);
+    if (known !== undefined) this.#lowestOpen.set(origin, Math.max(known, label.lowestOpen));
+    this.#closeIntervals();
+  }
+
+  #closeIntervals(): void {
+    const { intervalMs } = this.#data.settings.times;
+    const waiting = Math.floor((this.#words.nowMs() - this.#data.lateWindowMs) / intervalMs);
+    // Of those that have ended nothing more can come.
+    const open =
+      this.#lowestOpen.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...this.#lowestOpen.values());
+    const late = this.#data.lateWindowMs === 0 ? Number.POSITIVE_INFINITY : waiting;
+    const below = Math.min(open, late);
+    if (Number.isFinite(below)) this.#member?.node.closeBelow(below);
+  }
+
+  #presentInterval(): number {
+    return Math.floor(this.#words.nowMs() / this.#data.settings.times.intervalMs);
+  }
+
+  #onTick(): void {
+    const member = this.#member!;
+    this.#words.setNow(member.node.clusterNowMs());
+    if (!this.#hasClock && member.node.hasClock) {
+      this.#hasClock = true;
+      this.#tell({ kind: "clock" });
+    }
+    if (this.#data.lateWindowMs > 0) this.#closeIntervals();
+    const nowMs = machineMs();
+    if (nowMs >= this.#nextViewMs) {
+      this.#nextViewMs = nowMs + VIEW_MS;
+      this.#tell({ kind: "view", view: this.#standing() });
+    }
+    if (this.#isLeaving && this.#lowestOpen.size === 0) this.#leave(member);
+  }
+
+  /** All own snapshots are there: hand them over. */
+  #leave({ node }: RunningMember): void {
+    if (this.#hasLeft) return;
+    node.leave();
+    if (!node.isDrained) return;
+    this.#hasLeft = true;
+    this.#tell({ kind: "left", isHandedOver: isHandedOver(node.view()) });
+  }
+
+  #standing(): ClusterStanding {
+    const member = this.#member!;
+    return {
+      role: "member",
+      view: member.node.view(),
+      agent: undefined,
+      links: member.hub.states().map(linkOf),
+    };
+  }
+
+  async #end(): Promise<void> {
+    await this.#member?.close();
+    this.#store?.close();
+    this.#tell({ kind: "ended" });
+    this.#port.close();
+  }
+}
+
+/** Whether somebody else has what this node held, and writes it. */
+function isHandedOver({ role, peers }: ClusterView): boolean {
+  return role !== "leader" && peers.some(({ isConnected, isWitness }) => isConnected && !isWitness);
+}
+
+function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {
+  const fault = outgoing.refusal ?? incoming.refusal ?? outgoing.lastError;
+  return {
+    name,
+    isOutgoingUp: outgoing.isConnected,
+    isIncomingUp: incoming.isConnected,
+    bytesSent: outgoing.counts.sentBytes,
+    bytesReceived: incoming.counts.receivedBytes,
+    reconnects: outgoing.reconnects,
+    fault: outgoing.isConnected && incoming.isConnected ? undefined : fault,
+  };
+}
+
+async function main(port: MessagePort, data: ClusterThreadData): Promise<void> {
+  const thread = new ClusterThread(port, data);
+  thread.ready(await thread.open());
+}
+
+if (!isMainThread && parentPort !== null) {
+  const port = parentPort;
+  main(port, workerData as ClusterThreadData).catch((error: unknown) => reportFailure(port, error));
+}

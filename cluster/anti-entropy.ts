@@ -1,0 +1,86 @@
+/**
+ * Every few seconds a follower tells the leader of the intervals that are not done as far as it knows, with
+ * what it holds of them. The leader fetches what it lacks, and tells what it knows; so a lost word is made
+ * good, and no delta stays with one member only.
+ */
+
+import { doneOf } from "./delivery.ts";
+import type { HeldInterval } from "./held-interval.ts";
+import { DeltaSet, type Manifest } from "./manifest.ts";
+import type { Digest } from "./message.ts";
+import type { NodeParts } from "./node-parts.ts";
+import { TIMES } from "./options.ts";
+import { isNewer } from "./register.ts";
+
+/** Intervals in one digest; the others come in the next ones. */
+const ROWS_MAX = 64;
+
+export class AntiEntropy {
+  readonly #parts: NodeParts;
+  #sentMs = 0;
+  /** Where the next digest begins. */
+  #cursor = 0;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  /** leader: another member that leads. */
+  tick(leader: string | undefined, nowMs: number): void {
+    if (leader === undefined || nowMs - this.#sentMs < TIMES.digestMs) return;
+    this.#sentMs = nowMs;
+    const now = this.#parts.interval();
+    const open = this.#parts.holdings.entries().filter((entry) => entry.interval < now && isOpen(entry));
+    const from = open.findIndex(({ interval }) => interval >= this.#cursor);
+    const rows = open.slice(Math.max(0, from), Math.max(0, from) + ROWS_MAX);
+    this.#cursor = (rows.at(-1)?.interval ?? -1) + 1;
+    for (const entry of rows) this.#pullKnown(entry, leader, nowMs);
+    if (rows.length === 0) return;
+    const undelivered = rows.map((entry) => [entry.interval, undeliveredOf(entry)] as const);
+    this.#parts.world.net.send(leader, { kind: "digest", undelivered });
+  }
+
+  /** Asks once more for what is known to be in the interval, and missing here. */
+  #pullKnown({ interval, delivered, pending }: HeldInterval, leader: string, nowMs: number): void {
+    for (const check of [delivered, pending]) {
+      if (check === undefined || check.missing === 0) continue;
+      this.#parts.pulls.want(interval, check.slot.manifest, [leader], nowMs);
+    }
+  }
+
+  /** A digest for the leader. answerState: sends the follower all that is known here. */
+  receive(from: string, digest: Digest, nowMs: number, answerState: () => void): void {
+    const { holdings, pulls, world } = this.#parts;
+    const ahead = this.#parts.interval() + this.#parts.settings.retainIntervals;
+    let isForgotten = false;
+    for (const [interval, held] of digest.undelivered) {
+      if (interval > ahead) continue;
+      const entry = holdings.open(interval);
+      if (entry === undefined) {
+        isForgotten = true;
+        continue;
+      }
+      pulls.want(interval, held, [from], nowMs);
+      const { register } = entry;
+      if (register?.delivered !== undefined) world.net.send(from, doneOf(interval, register.delivered));
+    }
+    if (isForgotten) answerState();
+  }
+}
+
+/** Whether there is something that this member should hear, fetch, or hand over. */
+function isOpen(entry: HeldInterval): boolean {
+  const { delivered, pending } = entry;
+  return (
+    !entry.isComplete || entry.surplus > 0 || [delivered, pending].some((check) => (check?.missing ?? 0) > 0)
+  );
+}
+
+function undeliveredOf(entry: HeldInterval): Manifest {
+  const { register } = entry;
+  if (register?.delivered === undefined) return entry.inventory();
+  const isAmended = isNewer(register.pending, register.delivered);
+  return DeltaSet.of((isAmended ? register.pending : register.delivered).manifest).missingFrom(
+    entry.inventory(),
+  );
+}

@@ -1,0 +1,72 @@
+/**
+ * A new leader asks everybody what was about to be written, what was delivered, and what they hold. It may
+ * act when a majority has answered, since every intent was recorded by one; it goes on asking the others.
+ */
+import type { QueryAnswer } from "./message.ts";
+import type { NodeParts } from "./node-parts.ts";
+import { TIMES } from "./options.ts";
+
+const ASK_MS = 300;
+
+export class Recovery {
+  readonly #parts: NodeParts;
+  #term: number | undefined;
+  #beganMs = 0;
+  #askedMs = 0;
+  readonly #answered = new Set<string>();
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+  }
+
+  /** Term that is asked about; undefined where this member does not lead. */
+  get term(): number | undefined {
+    return this.#term;
+  }
+
+  begin(term: number, nowMs: number): void {
+    this.#term = term;
+    this.#beganMs = nowMs;
+    this.#answered.clear();
+    this.#ask(nowMs);
+  }
+
+  end(): void {
+    this.#term = undefined;
+    this.#answered.clear();
+  }
+
+  isOver(nowMs: number): boolean {
+    const { peers, settings } = this.#parts;
+    if (this.#term === undefined) return false;
+    if (settings.quorum === "majority") return this.#answered.size + 1 >= peers.majority;
+    // Where people choose, whoever is there is heard, and nobody else is waited for.
+    const live = peers.all().filter((peer) => peer.isLive(nowMs));
+    const haveAllAnswered = live.length > 0 && live.every(({ name }) => this.#answered.has(name));
+    return peers.all().length === 0 || haveAllAnswered || nowMs - this.#beganMs >= TIMES.degradedMs;
+  }
+
+  tick(nowMs: number): void {
+    if (this.#term !== undefined && nowMs - this.#askedMs >= ASK_MS) this.#ask(nowMs);
+  }
+
+  #ask(nowMs: number): void {
+    this.#askedMs = nowMs;
+    const { peers, world } = this.#parts;
+    for (const { name } of peers.all()) {
+      if (!this.#answered.has(name)) world.net.send(name, { kind: "query", term: this.#term! });
+    }
+  }
+
+  receive(from: string, answer: QueryAnswer, nowMs: number): void {
+    if (answer.term !== this.#term) return;
+    const { registers, held, presentSince } = answer;
+    const { holdings, pulls } = this.#parts;
+    this.#answered.add(from);
+    holdings.learnForgotten(registers, held, presentSince);
+    for (const [interval, register] of registers) this.#parts.registers.merge(interval, register);
+    for (const [interval, manifest] of held) {
+      if (holdings.open(interval) !== undefined) pulls.want(interval, manifest, [from], nowMs);
+    }
+  }
+}

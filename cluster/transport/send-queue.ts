@@ -1,0 +1,56 @@
+/** What waits to be sent to one peer: urgent packets before bulky ones, and no more than fits. */
+import { LANE_BULK, LANE_CONTROL, PacketCutter, type PacketPieces } from "./packet.ts";
+
+/** Bytes that urgent packets may have beyond what bulky ones may. */
+const CONTROL_BYTES_MORE = 1024 * 1024;
+
+/** Packets in the order in which they are handed out. */
+export class SendQueue {
+  readonly #bytesMax: number;
+  readonly #control: PacketCutter[] = [];
+  readonly #bulk: PacketCutter[] = [];
+  #bytes = 0;
+
+  /** bytesMax: of bulky packets; a single one may be larger where nothing else waits. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Bytes that wait. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether what comes next is urgent. */
+  get isUrgent(): boolean {
+    return this.#control.length > 0;
+  }
+
+  /** Takes a packet. Returns false where there is no room. */
+  add(packet: PacketPieces, isBulky: boolean): boolean {
+    const bytesMax = isBulky ? this.#bytesMax : this.#bytesMax + CONTROL_BYTES_MORE;
+    if (this.#bytes > 0 && this.#bytes + packet.bytes > bytesMax) return false;
+    const queue = isBulky ? this.#bulk : this.#control;
+    queue.push(new PacketCutter(packet, isBulky ? LANE_BULK : LANE_CONTROL));
+    this.#bytes += packet.bytes;
+    return true;
+  }
+
+  /** Returns the next WebSocket message, of at most bytesMax besides a header; undefined when all is out. */
+  take(bytesMax: number): Buffer | undefined {
+    const queue = this.#control.length > 0 ? this.#control : this.#bulk;
+    const cutter = queue[0];
+    if (cutter === undefined) return undefined;
+    const before = cutter.leftBytes;
+    const message = cutter.next(bytesMax);
+    this.#bytes -= before - cutter.leftBytes;
+    if (cutter.leftBytes === 0) queue.shift();
+    return message;
+  }
+
+  clear(): void {
+    this.#control.length = 0;
+    this.#bulk.length = 0;
+    this.#bytes = 0;
+  }
+}

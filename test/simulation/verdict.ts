@@ -1,0 +1,156 @@
+/** Judges a history when all is quiet again: is everything where it belongs, once, and the same everywhere? */
+import type { DeliveredSlot } from "../../cluster/register.ts";
+import type { Carbon } from "./carbon.ts";
+import type { History } from "./history.ts";
+import { type Entry, NAME_COUNT, nameOf, OUTSIDE, orderText, setText } from "./ledger.ts";
+
+/** What a healthy cluster may take beyond the settling time, from an interval's end to the sink's answer. */
+const LAG_MS = 3500;
+/** After faults have ended, intervals that end later than this are a healthy cluster's. */
+const RECOVERY_MS = 8000;
+
+export class Verdict {
+  readonly #history: History;
+
+  constructor(history: History) {
+    this.#history = history;
+  }
+
+  /** I6: an interval of a healthy cluster was acknowledged by a sink. */
+  lag(interval: number, endMs: number, nowMs: number): void {
+    const { faultsEndMs, swarm, stats, ledger } = this.#history;
+    const isHealthy = endMs > faultsEndMs + RECOVERY_MS && stats.jumps === 0;
+    const boundMs = 2000 + LAG_MS + 2 * swarm.skewMs + 12 * swarm.storeMs + 12 * swarm.delayMs;
+    if (isHealthy && nowMs - endMs > boundMs) {
+      ledger.violate(`I6: interval ${interval} was acknowledged ${(nowMs - endMs).toFixed(0)} ms late`);
+    }
+  }
+
+  /** Anti-entropy: some time after all is well no delta may be with one node only. */
+  countThin(): void {
+    const { ledger, machines, stats, swarm } = this.#history;
+    if (machines.filter(({ isWitness }) => !isWitness).length < 2) return;
+    const oldest = this.#interval() - swarm.retainIntervals + 2;
+    const thin = ledger.entries.filter(
+      ({ holders, cutMs, delta, isLevels }) =>
+        holders !== 0 &&
+        (holders & (holders - 1)) === 0 &&
+        holders !== 1 << OUTSIDE &&
+        !isLevels &&
+        delta.interval >= oldest &&
+        cutMs < this.#history.faultsEndMs,
+    );
+    stats.thin += thin.length;
+    if (thin.length > 0) {
+      ledger.violate(`anti-entropy: ${thin.length} deltas on one node only, ${describe(thin[0]!)}`);
+    }
+  }
+
+  /** All invariants of the end. */
+  judge(): void {
+    const { ledger, sinks, stats } = this.#history;
+    const { decided } = ledger;
+    stats.lost += ledger.uncutSamples;
+    const orders = new Map<number, readonly number[]>();
+    for (const [interval, { manifest, isComplete }] of decided) {
+      const order = ledger.orderOf(manifest);
+      if (order === undefined) ledger.violate(`the register of ${interval} names what nobody made`);
+      orders.set(interval, order ?? []);
+      // What was delivered to one sink and is lost since cannot be delivered to the other.
+      if (isComplete || this.#isLost(order ?? [])) continue;
+      ledger.violate(`I6: interval ${interval} was not delivered to all sinks`);
+    }
+    for (const sink of sinks) this.#judgeSink(sink, orders, decided);
+    this.#judgeEntries(orders);
+    this.#judgeKept(orders);
+  }
+
+  /** Whether nobody has some of these deltas any more. */
+  #isLost(order: readonly number[]): boolean {
+    return order.some((index) => this.#history.ledger.entries[index]!.holders === 0);
+  }
+
+  #interval(): number {
+    const { schedule, swarm, epochMs } = this.#history;
+    return Math.floor((epochMs + schedule.nowMs) / swarm.intervalMs);
+  }
+
+  /** What a sink has in the end is what was decided last, name by name. */
+  #judgeSink(
+    sink: Carbon,
+    orders: ReadonlyMap<number, readonly number[]>,
+    decided: ReadonlyMap<number, DeliveredSlot>,
+  ): void {
+    const { ledger, inspector } = this.#history;
+    for (const [interval, order] of orders) {
+      if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
+      if (this.#isLost(order) && decided.get(interval)?.sinks.includes(sink.name) !== true) continue;
+      const content = sink.content.get(interval);
+      for (let name = 0; name < NAME_COUNT; name++) {
+        const wanted = order.filter((index) => (ledger.entries[index]!.names & (1 << name)) !== 0);
+        const found = content?.get(name) ?? [];
+        if (orderText(wanted) === orderText(found)) continue;
+        ledger.violate(
+          `I5: ${sink.name} has [${orderText(found)}] for name ${name} of ${interval}, ` +
+            `decided [${orderText(wanted)}]`,
+        );
+        break;
+      }
+    }
+    for (const interval of sink.content.keys()) {
+      if (orders.has(interval) || ledger.excused.has(interval)) continue;
+      const isHeld = ledger.entries.some(
+        ({ delta, holders }) => delta.interval === interval && holders !== 0,
+      );
+      if (isHeld) ledger.violate(`${sink.name} has interval ${interval}, which nobody says was delivered`);
+    }
+  }
+
+  /** I3 and I7: each delta is in the final value, or nobody has it any more, or it is counted. */
+  #judgeEntries(orders: ReadonlyMap<number, readonly number[]>): void {
+    const { ledger, stats, agents } = this.#history;
+    const sets = new Map([...orders].map(([interval, order]) => [interval, new Set(order)]));
+    const missing: Entry[] = [];
+    for (const entry of ledger.entries) {
+      if (entry.isLevels || sets.get(entry.delta.interval)?.has(entry.index) === true) continue;
+      if (entry.holders === 0 && !entry.isRefused) stats.lost += entry.delta.samples;
+      else if (this.#isLost(orders.get(entry.delta.interval) ?? []))
+        stats.unmergeableSamples += entry.delta.samples;
+      else missing.push(entry);
+    }
+    const missed = missing.reduce((sum, { delta }) => sum + delta.samples, 0);
+    const counted = stats.lateSamples + stats.forgottenSamples;
+    const refused = missing.filter(({ isRefused }) => isRefused);
+    const excused = refused.reduce((sum, { delta }) => sum + delta.samples, 0);
+    if (missed > counted + excused) {
+      const first = missing.find(({ isRefused }) => !isRefused) ?? missing[0]!;
+      ledger.violate(
+        `I3: ${missing.length} deltas (${missed} samples, ${counted} counted) are held and not in the final ` +
+          `value: ${describe(first)}`,
+      );
+    }
+    const waiting = agents.reduce((sum, agent) => sum + agent.waiting, 0);
+    if (waiting > 0) ledger.violate(`I7: agents still wait for ${waiting} deltas`);
+  }
+
+  /** What outlives intervals is the same everywhere: made of what was decided. */
+  #judgeKept(orders: ReadonlyMap<number, readonly number[]>): void {
+    const { ledger, machines, inspector } = this.#history;
+    for (const { name, store, isWitness } of machines) {
+      if (isWitness || store === undefined) continue;
+      for (const [interval, order] of orders) {
+        if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
+        const kept = store.kept.get(interval);
+        if (kept === undefined || kept === setText(order)) continue;
+        ledger.violate(`${name} keeps [${kept}] of ${interval}, decided [${setText(order)}]`);
+        break;
+      }
+    }
+  }
+}
+
+function describe(entry: Entry): string {
+  const seconds = (entry.cutMs / 1000).toFixed(1);
+  const holders = entry.holders.toString(2);
+  return `#${entry.index} ${nameOf(entry.delta)} of ${entry.delta.interval}, cut t=${seconds}, held by ${holders}`;
+}
