@@ -28,7 +28,7 @@ import type { FlushReport } from "./store.ts";
 import type { FromStore, StoreThreadData, ToStore } from "./store-messages.ts";
 import { storeSettings } from "./store-settings.ts";
 import { readTotals, SELF_INTAKE, type Totals } from "./totals.ts";
-import { Watchdog } from "./watchdog.ts";
+import { openWatchdog, type Watchdog } from "./watchdog.ts";
 
 export interface AggregatorOptions {
   readonly version: string;
@@ -36,6 +36,8 @@ export interface AggregatorOptions {
   readonly readConfig: () => SuiteConfig;
   /** Called when a thread has ended that should not have: the process must end too. */
   readonly onFailure: (error: Error) => void;
+  /** Called when people want this node to hand over and end: as by SIGTERM, the caller calls stop(). */
+  readonly onDrain: () => void;
 }
 
 export class Aggregator {
@@ -86,6 +88,10 @@ export class Aggregator {
         lastFlush: () => this.#lastFlush,
         senderHost: (hash) => this.#intakes?.senderHost(hash),
         reload: () => this.reload(),
+        cluster: () => this.#cluster?.standing,
+        clusterAlarms: () => this.#cluster?.alarms ?? [],
+        command: (command) => this.#cluster!.command(command),
+        drain: () => this.#isStopping || options.onDrain(),
       },
       post: (message) => this.#tellStore(message),
       log,
@@ -138,7 +144,8 @@ export class Aggregator {
 
   totals(): Totals {
     const self = { name: SELF_INTAKE, counters: this.#selfCounters };
-    return readTotals([...(this.#intakes?.named ?? []), self], this.#storeCounters, this.#sinks.statuses());
+    const named = [...(this.#intakes?.named ?? []), self];
+    return readTotals(named, this.#storeCounters, this.#sinks.statuses(), this.#cluster?.standing);
   }
 
   /** Opens everything. Throws OperatorError when something cannot be had, with nothing left open. */
@@ -155,7 +162,7 @@ export class Aggregator {
       throw error;
     }
     this.#startStats();
-    this.#startWatchdog();
+    this.#watchdog = openWatchdog(this.#config, this.#storeCounters, this.#log);
     this.#isReady = true;
   }
 
@@ -166,6 +173,7 @@ export class Aggregator {
       log: this.#log,
       words: this.#words,
       sinks: () => this.#sinks,
+      onDelivered: (interval) => this.#watchdog?.delivered(interval),
       onExit: (code, error) => this.#onThreadExit("cluster", code, error),
     });
     this.#incarnation = this.#cluster.info.incarnation;
@@ -173,7 +181,7 @@ export class Aggregator {
 
   async #startStore(): Promise<void> {
     const { aggregator, cluster } = this.#config;
-    const port = this.#cluster?.connectStore(this.#selfCounters.buffer);
+    const port = this.#cluster?.connectStore(this.#storeCounters.buffer, this.#selfCounters.buffer);
     const data: StoreThreadData = {
       ...storeSettings(this.#config),
       snapshotIntervalMs: cluster.snapshotIntervalMs,
@@ -200,7 +208,7 @@ export class Aggregator {
     } else if (message.kind === "flushed") {
       this.#lastFlush = message.report;
       if (this.#failures.look(this.#sinks.statuses())) this.#tellStore({ kind: "sink-failed" });
-      this.#watchdog?.flushed();
+      if (this.#cluster === undefined) this.#watchdog?.flushed();
       this.#log.debug("interval.flushed", { ...message.report });
     } else if (message.kind === "notice") {
       const { level, event, fields } = message.notice;
@@ -246,15 +254,6 @@ export class Aggregator {
 
   #tellStore(message: ToStore, transfer: MessagePort[] = []): void {
     this.#store?.worker.postMessage(message, transfer);
-  }
-
-  #startWatchdog(): void {
-    const { intervalMs, lateWindowMs, watchdogIntervals: intervalsMax } = this.#config.aggregator;
-    const alarm = (silentMs: number): void => {
-      this.#storeCounters.add("watchdogAlarms", 1);
-      this.#log.error("aggregator.flush_missing", { silentMs, intervalMs });
-    };
-    this.#watchdog = new Watchdog({ intervalMs, intervalsMax, lateWindowMs, clock: systemClock, alarm });
   }
 
   #startStats(): void {

@@ -4,9 +4,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { ClusterCommand, CommandOutcome } from "../cluster/running/member-command.ts";
 import { memberSettings } from "../cluster/running/member-settings.ts";
+import { machineMs } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { type Log, rateLimited } from "../shared/log.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
+import { ClusterAlarms } from "./cluster-alarms.ts";
 import type {
   ClusterInfo,
   ClusterStanding,
@@ -15,6 +17,7 @@ import type {
   ToCluster,
 } from "./cluster-messages.ts";
 import { equalSettings } from "./cluster-settings.ts";
+import { firstStanding, newestDelivered } from "./cluster-standing.ts";
 import type { ClusterWords } from "./cluster-words.ts";
 import type { RowBatch, RowOrder } from "./row.ts";
 import { DeliveryTicket } from "./sink/delivery-ticket.ts";
@@ -26,6 +29,8 @@ export interface ClusterContext {
   readonly log: Log;
   readonly words: ClusterWords;
   readonly sinks: () => SinkSet;
+  /** Told of the newest interval that any node has delivered, some times a second. */
+  readonly onDelivered: (interval: number) => void;
   /** The thread ended. */
   readonly onExit: (code: number, error: Error | undefined) => void;
 }
@@ -45,12 +50,16 @@ export class ClusterControl {
   #markLeft: (isHandedOver: boolean) => void = () => {};
   #markEnded: () => void = () => {};
   #worker: StartedWorker<ClusterInfo> | undefined;
-  #standing: ClusterStanding | undefined;
+  #standing: ClusterStanding;
+  readonly #alarms: ClusterAlarms;
   #lastCommand = 0;
+  #yielded = { floor: 0, throughOrder: 0 };
 
   private constructor(context: ClusterContext) {
     this.#context = context;
     this.#log = rateLimited(context.log);
+    this.#standing = firstStanding(context.config);
+    this.#alarms = new ClusterAlarms(context.log);
     this.#clock = new Promise((resolve) => {
       this.#markClock = resolve;
     });
@@ -76,7 +85,7 @@ export class ClusterControl {
       onMessage: (message) => control.#take(message),
       onExit: (code, error) => {
         control.#markLeft(false);
-        control.#markEnded();
+        control.#end();
         context.onExit(code, error);
       },
     });
@@ -87,15 +96,20 @@ export class ClusterControl {
     return this.#worker!.info;
   }
 
-  /** As it was told last; undefined at first. */
-  get standing(): ClusterStanding | undefined {
+  /** As it was told last. */
+  get standing(): ClusterStanding {
     return this.#standing;
   }
 
+  /** What somebody should look at, in words. */
+  get alarms(): readonly string[] {
+    return this.#alarms.texts;
+  }
+
   /** Returns the store's end of the way between the two threads. */
-  connectStore(selfCounters: SharedArrayBuffer): MessagePort {
+  connectStore(storeCounters: SharedArrayBuffer, selfCounters: SharedArrayBuffer): MessagePort {
     const { port1, port2 } = new MessageChannel();
-    this.#tell({ kind: "store", port: port1, selfCounters }, [port1]);
+    this.#tell({ kind: "store", port: port1, storeCounters, selfCounters }, [port1]);
     return port2;
   }
 
@@ -119,17 +133,15 @@ export class ClusterControl {
 
   /** Tells which sinks there are now. */
   tellSinks(): void {
-    const names = this.#context
-      .sinks()
-      .statuses()
-      .filter(({ state }) => state !== "retiring")
-      .map(({ name }) => name);
+    const names = this.#context.sinks().names();
     this.#tell({ kind: "sinks", names });
   }
 
   /** Hands rows of an order to the sinks, and tells the cluster what becomes of them. */
   accept(batch: RowBatch, order: RowOrder): void {
-    const { interval, revision, lastOfInterval } = batch;
+    const { interval, revision } = batch;
+    // The store was still at it when another node took the interval over.
+    if (order.id <= this.#yielded.throughOrder && interval >= this.#yielded.floor) return;
     let ticket = this.#tickets.get(order.id);
     if (ticket === undefined) {
       ticket = new DeliveryTicket({ ...order, interval, revision }, (sink, isDelivered) => {
@@ -139,8 +151,6 @@ export class ClusterControl {
       this.#tickets.set(order.id, ticket);
     }
     this.#context.sinks().accept({ ...batch, ticket });
-    // Where no sink wants it there is nobody to tell.
-    if (lastOfInterval && this.#context.sinks().isEmpty) this.#tickets.delete(order.id);
   }
 
   /** Goes over to what a reload has changed. */
@@ -177,7 +187,7 @@ export class ClusterControl {
 
   #take(message: FromCluster): void {
     const sinks = this.#context.sinks();
-    if (message.kind === "view") this.#standing = message.view;
+    if (message.kind === "view") this.#see(message.view);
     else if (message.kind === "log") {
       // Losing or winning leadership is rare, and each time matters; the rest may come in floods.
       const log = message.event.startsWith("leader.") ? this.#context.log : this.#log;
@@ -186,13 +196,29 @@ export class ClusterControl {
     else if (message.kind === "revoke") sinks.revoke();
     else if (message.kind === "resume") sinks.resume();
     else if (message.kind === "yield") {
+      this.#yielded = message;
       const rows = sinks.yieldFrom(message.floor);
       if (rows > 0) this.#context.log.info("sinks.handed_over", { rows, floor: message.floor });
     } else if (message.kind === "outcome") {
       this.#commands.get(message.id)?.(message.outcome);
       this.#commands.delete(message.id);
     } else if (message.kind === "left") this.#markLeft(message.isHandedOver);
-    else this.#markEnded();
+    else this.#end();
+  }
+
+  #see(standing: ClusterStanding): void {
+    const { config, onDelivered } = this.#context;
+    this.#standing = standing;
+    this.#alarms.look(standing, config.aggregator.intervalMs, machineMs());
+    const delivered = newestDelivered(standing);
+    if (delivered !== undefined) onDelivered(delivered);
+  }
+
+  /** Nothing more comes from the thread; who waits for an answer gets one. */
+  #end(): void {
+    this.#markEnded();
+    for (const answer of this.#commands.values()) answer({ ok: false, message: "the node is stopping" });
+    this.#commands.clear();
   }
 
   #tell(message: ToCluster, transfer: MessagePort[] = []): void {

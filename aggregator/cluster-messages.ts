@@ -2,7 +2,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type { ClusterCommand, CommandOutcome } from "../cluster/running/member-command.ts";
 import type { MemberSettings } from "../cluster/running/member-settings.ts";
-import type { ClusterView } from "../cluster/view.ts";
+import type { AgentStanding, ClusterView } from "../cluster/view.ts";
+
+export type { AgentStanding } from "../cluster/view.ts";
 
 export interface ClusterThreadData {
   readonly settings: MemberSettings;
@@ -20,7 +22,12 @@ export interface ClusterInfo {
 
 export type ToCluster =
   /** The store, and the counters of the intake for own metrics, which comes by the same port. */
-  | { readonly kind: "store"; readonly port: MessagePort; readonly selfCounters: SharedArrayBuffer }
+  | {
+      readonly kind: "store";
+      readonly port: MessagePort;
+      readonly storeCounters: SharedArrayBuffer;
+      readonly selfCounters: SharedArrayBuffer;
+    }
   /** An intake: its snapshots come through the port, then null when it has ended. */
   | {
       readonly kind: "origin";
@@ -62,8 +69,8 @@ export type FromCluster =
   | { readonly kind: "revoke" }
   /** Something may be written again. */
   | { readonly kind: "resume" }
-  /** Another node writes intervals from `floor` on. */
-  | { readonly kind: "yield"; readonly floor: number }
+  /** Rows of intervals from `floor` on are stale, of all orders up to that one: they are written anew. */
+  | { readonly kind: "yield"; readonly floor: number; readonly throughOrder: number }
   /** isHandedOver: whether others have all that this node held, and write it. */
   | { readonly kind: "left"; readonly isHandedOver: boolean }
   | { readonly kind: "ended" };
@@ -71,24 +78,14 @@ export type FromCluster =
 /** Its standing as pages show it. */
 export interface ClusterStanding {
   readonly role: "member" | "agent";
-  /** Undefined for an agent. */
+  /** Undefined for an agent, and before the first. */
   readonly view: ClusterView | undefined;
   /** Of an agent. */
   readonly agent: AgentStanding | undefined;
   /** Connections to the others, and from them. */
   readonly links: readonly LinkStanding[];
-}
-
-/** How an agent stands to the members. */
-export interface AgentStanding {
-  /** The member that takes its snapshots; undefined while there is none. */
-  readonly member: string | undefined;
-  readonly heldDeltas: number;
-  readonly heldBytes: number;
-  readonly spooledBytes: number;
-  readonly ackedDeltas: number;
-  readonly droppedSamples: number;
-  readonly failovers: number;
+  /** Tables that were not what an order had been made for. */
+  readonly incompleteTables: number;
 }
 
 /** One peer as the transport sees it. */
@@ -101,4 +98,8 @@ export interface LinkStanding {
   readonly reconnects: number;
   /** Why it was refused, or failed, last; undefined while all is well. */
   readonly fault: string | undefined;
+  /** Why one of both will not work with the other before somebody mends it; undefined where they do. */
+  readonly refusal: string | undefined;
+  /** What should not stay as it is between two that work together; undefined where there is nothing. */
+  readonly warning: string | undefined;
 }

@@ -23,7 +23,7 @@ import type {
 } from "./cluster-messages.ts";
 import { ClusterWords } from "./cluster-words.ts";
 import { ClusterWriter } from "./cluster-writer.ts";
-import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
+import { INTAKE_COUNTERS, type IntakeCounter, STORE_COUNTERS } from "./counters.ts";
 import { SELF_ORIGIN } from "./store-messages.ts";
 import type { StoreReply } from "./store-orders.ts";
 
@@ -33,6 +33,15 @@ type FromStoreThread = StoreReply | { readonly kind: "own"; readonly frame: Uint
 /** Pages and metrics are at most so old. */
 const VIEW_MS = 250;
 
+/** An own snapshot that was handed on. */
+interface TakenSnapshot {
+  readonly origin: number;
+  /** It is folded when the store has folded so many bytes. */
+  readonly atBytes: number;
+  readonly bytes: number;
+  readonly samples: number;
+}
+
 class ClusterThread {
   readonly #port: MessagePort;
   readonly #data: ClusterThreadData;
@@ -40,6 +49,8 @@ class ClusterThread {
   readonly #counters = new Map<number, Counters<IntakeCounter>>();
   /** Lowest interval that each intake may still send for. */
   readonly #lowestOpen = new Map<number, number>();
+  /** Own snapshots that the store may not have folded yet, oldest first. */
+  readonly #taken: TakenSnapshot[] = [];
   #member: RunningMember | undefined;
   #writer: ClusterWriter | undefined;
   #store: MessagePort | undefined;
@@ -67,6 +78,7 @@ class ClusterThread {
   readonly writer: Writer = {
     sinks: () => this.#writer?.sinks() ?? [],
     fold: (delta) => this.#writer?.fold(delta),
+    isCrowded: () => this.#writer?.isCrowded() === true,
     drop: (interval) => this.#writer?.drop(interval),
     prepare: (interval, done) => this.#writer?.prepare(interval, done),
     write: (order, progress) => this.#writer?.write(order, progress),
@@ -114,9 +126,14 @@ class ClusterThread {
     else void this.#end();
   }
 
-  #connectStore({ port, selfCounters }: Extract<ToCluster, { kind: "store" }>): void {
+  #connectStore({ port, storeCounters, selfCounters }: Extract<ToCluster, { kind: "store" }>): void {
     this.#store = port;
-    this.#writer = new ClusterWriter(port, this.#words, (message) => this.#tell(message));
+    this.#writer = new ClusterWriter(
+      port,
+      new Counters(STORE_COUNTERS, storeCounters),
+      this.#words,
+      (message) => this.#tell(message),
+    );
     this.#counters.set(SELF_ORIGIN, new Counters<IntakeCounter>(INTAKE_COUNTERS, selfCounters));
     this.#lowestOpen.set(SELF_ORIGIN, this.#presentInterval());
     port.on("message", (message: FromStoreThread) => {
@@ -152,12 +169,26 @@ class ClusterThread {
     const label = readLabel(frame);
     if (label === undefined) return;
     if (frame.length > FRAME_HEADER_BYTES) this.#member?.node.add(labelledDelta(label, frame));
-    const counters = this.#counters.get(origin);
-    counters?.add("snapshotBytesTaken", frame.length);
-    counters?.add("samplesTaken", label.lines);
+    const atBytes = this.#writer?.postedBytes ?? 0;
+    this.#taken.push({ origin, atBytes, bytes: frame.length, samples: label.lines });
+    this.#acknowledgeTaken();
     const known = this.#lowestOpen.get(origin);
     if (known !== undefined) this.#lowestOpen.set(origin, Math.max(known, label.lowestOpen));
     this.#closeIntervals();
+  }
+
+  /** Tells intakes of what the store has taken: what is not, they have to bound. */
+  #acknowledgeTaken(): void {
+    const foldedBytes = this.#writer?.foldedBytes ?? 0;
+    let done = 0;
+    for (const { origin, atBytes, bytes, samples } of this.#taken) {
+      if (atBytes > foldedBytes) break;
+      const counters = this.#counters.get(origin);
+      counters?.add("snapshotBytesTaken", bytes);
+      counters?.add("samplesTaken", samples);
+      done += 1;
+    }
+    if (done > 0) this.#taken.splice(0, done);
   }
 
   #closeIntervals(): void {
@@ -182,6 +213,7 @@ class ClusterThread {
       this.#hasClock = true;
       this.#tell({ kind: "clock" });
     }
+    this.#acknowledgeTaken();
     if (this.#data.lateWindowMs > 0) this.#closeIntervals();
     const nowMs = machineMs();
     if (nowMs >= this.#nextViewMs) {
@@ -207,6 +239,7 @@ class ClusterThread {
       view: member.node.view(),
       agent: undefined,
       links: member.hub.states().map(linkOf),
+      incompleteTables: this.#writer?.incompleteTables ?? 0,
     };
   }
 
@@ -224,7 +257,8 @@ function isHandedOver({ role, peers }: ClusterView): boolean {
 }
 
 function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {
-  const fault = outgoing.refusal ?? incoming.refusal ?? outgoing.lastError;
+  const refusal = outgoing.refusal ?? incoming.refusal;
+  const isUp = outgoing.isConnected && incoming.isConnected;
   return {
     name,
     isOutgoingUp: outgoing.isConnected,
@@ -232,7 +266,9 @@ function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {
     bytesSent: outgoing.counts.sentBytes,
     bytesReceived: incoming.counts.receivedBytes,
     reconnects: outgoing.reconnects,
-    fault: outgoing.isConnected && incoming.isConnected ? undefined : fault,
+    fault: isUp ? undefined : (refusal ?? outgoing.lastError),
+    refusal: isUp ? undefined : refusal,
+    warning: outgoing.warning,
   };
 }
 

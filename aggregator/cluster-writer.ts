@@ -3,8 +3,10 @@ import type { MessagePort } from "node:worker_threads";
 import { type Delta, deltaOf } from "../cluster/delta.ts";
 import type { WriteOrder, WriteProgress, Writer } from "../cluster/world.ts";
 import { machineMs } from "../shared/clock.ts";
+import type { Counters } from "../shared/counters.ts";
 import type { FromCluster } from "./cluster-messages.ts";
 import type { ClusterWords } from "./cluster-words.ts";
+import type { StoreCounter } from "./counters.ts";
 import type { StoreOrder, StoreReply } from "./store-orders.ts";
 
 /** A writing whose sinks have not all settled. */
@@ -25,16 +27,25 @@ export class ClusterWriter implements Writer {
   readonly #folded = new Map<number, number>();
   /** Intervals whose table was dropped: whatever is folded into them was folded before. */
   readonly #dropped = new Set<number>();
+  readonly #storeCounters: Counters<StoreCounter>;
+  /** Bytes of deltas on their way to the store, and those that are folded, since the start. */
+  #postedBytes = 0;
   #sinks: readonly string[] = [];
   #lastId = 0;
   #isLeased = false;
-  /** As it was told last; undefined since this node led. */
-  #floor: number | undefined;
+  /** What was told of it last. */
+  #yielded: { readonly floor: number; readonly throughOrder: number } | undefined;
   /** Tables that were not what the order had been made for. */
   incompleteTables = 0;
 
-  constructor(store: MessagePort, words: ClusterWords, tell: (message: FromCluster) => void) {
+  constructor(
+    store: MessagePort,
+    storeCounters: Counters<StoreCounter>,
+    words: ClusterWords,
+    tell: (message: FromCluster) => void,
+  ) {
     this.#store = store;
+    this.#storeCounters = storeCounters;
     this.#words = words;
     this.#tell = tell;
   }
@@ -46,6 +57,8 @@ export class ClusterWriter implements Writer {
   /** Takes the names of the sinks that there are from now on. Those that are gone have nothing to tell. */
   setSinks(names: readonly string[]): void {
     this.#sinks = names;
+    // A new one may have found old rows on its disk.
+    this.#yielded = undefined;
     for (const [id, { open }] of [...this.#underWay]) {
       for (const sink of [...open]) if (!names.includes(sink)) this.settled(id, sink, false);
     }
@@ -54,8 +67,23 @@ export class ClusterWriter implements Writer {
   fold({ bytes, interval }: Delta): void {
     this.#folded.set(interval, (this.#folded.get(interval) ?? 0) + 1);
     // A copy: this one is held, and may lie in a larger buffer, which would be copied whole.
+    this.#postedBytes += bytes.length;
     const frame = Uint8Array.prototype.slice.call(bytes) as Uint8Array<ArrayBuffer>;
     this.#order({ kind: "fold", frame, isAgain: this.#dropped.has(interval) }, [frame.buffer]);
+  }
+
+  /** Bytes of deltas that were handed to the store so far. */
+  get postedBytes(): number {
+    return this.#postedBytes;
+  }
+
+  /** How many of them it has folded. */
+  get foldedBytes(): number {
+    return this.#storeCounters.get("foldedBytes");
+  }
+
+  isCrowded(): boolean {
+    return this.#postedBytes - this.foldedBytes > CROWDED_BYTES;
   }
 
   drop(interval: number): void {
@@ -97,15 +125,16 @@ export class ClusterWriter implements Writer {
   setLease(untilMs: number): void {
     this.#words.setLease(untilMs);
     const isLeased = machineMs() < untilMs;
-    if (isLeased) this.#floor = undefined;
     if (isLeased !== this.#isLeased) this.#tell({ kind: isLeased ? "resume" : "revoke" });
     this.#isLeased = isLeased;
   }
 
   yieldFrom(floor: number, untilMs: number): void {
     this.#words.setFloor(floor, untilMs);
-    if (floor !== this.#floor) this.#tell({ kind: "yield", floor });
-    this.#floor = floor;
+    const known = this.#yielded;
+    if (known?.floor === floor && known.throughOrder === this.#lastId) return;
+    this.#yielded = { floor, throughOrder: this.#lastId };
+    this.#tell({ kind: "yield", ...this.#yielded });
   }
 
   exportKept(done: (kept: Uint8Array | undefined) => void): void {
@@ -163,5 +192,7 @@ export class ClusterWriter implements Writer {
   }
 }
 
+/** A store that is so far behind does not keep up with what comes in. */
+const CROWDED_BYTES = 256 << 20;
 /** Intervals that are remembered as dropped. */
 const DROPPED_MAX = 2048;

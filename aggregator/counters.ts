@@ -34,6 +34,7 @@ type RefusalCounter = `refused.${Refusal}`;
  */
 export const STORE_COUNTERS = [
   "mergedLines",
+  "foldedBytes",
   "refusedLines",
   "lateLines",
   "invalidFrames",

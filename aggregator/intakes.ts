@@ -7,6 +7,7 @@ import type { Log } from "../shared/log.ts";
 import { describeAddress } from "../shared/sockaddr.ts";
 import { CONTROL_DRAIN, type ListenAddress } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
+import { RustPeers } from "./capnp/rust-peers.ts";
 import { INTAKE_COUNTERS, type IntakeCounter } from "./counters.ts";
 import type { DogItem } from "./event/event.ts";
 import type { RepeaterSettings } from "./listener/repeater.ts";
@@ -55,6 +56,7 @@ export class Intakes {
   #threadCount = 0;
   #repeater: RepeaterSettings | undefined;
   #links: RepeaterLinks | undefined;
+  #rustPeers: RustPeers | undefined;
 
   constructor(context: IntakesContext) {
     this.#context = context;
@@ -100,6 +102,7 @@ export class Intakes {
     for (const section of [main, ...aggregator.listeners]) {
       for (const address of section.listen) await this.#listen(section.name, section, address);
     }
+    await this.#listenForRustPeers();
   }
 
   async #listen(name: string, section: IntakeSection, wanted: ListenAddress): Promise<void> {
@@ -196,6 +199,27 @@ export class Intakes {
 
   /** Resolves when all threads have ended. */
   async ended(): Promise<void> {
-    await Promise.all(this.#listeners.flatMap(({ threads }) => threads.map(({ exited }) => exited)));
+    const threads = this.#listeners.flatMap((listener) => listener.threads);
+    await Promise.all([...threads.map(({ exited }) => exited), this.#rustPeers?.exited]);
+  }
+
+  /** Where nodes of the Rust bioyino come in, and what was counted there; undefined where none do. */
+  get rustPeers(): RustPeers | undefined {
+    return this.#rustPeers;
+  }
+
+  async #listenForRustPeers(): Promise<void> {
+    const { config, words, node, incarnation, log, onOrigin, onExit } = this.#context;
+    const { bioyinoListen: address } = config.cluster;
+    if (address === undefined) return;
+    this.#threadCount += 1;
+    const origin = SELF_ORIGIN + this.#threadCount;
+    const counters = new Counters(INTAKE_COUNTERS);
+    const identity = { node, incarnation, origin };
+    const { port1, port2 } = new MessageChannel();
+    onOrigin(origin, port1, counters.buffer);
+    const data = { identity, words, control: this.#control, counters: counters.buffer, store: port2 };
+    this.#rustPeers = await RustPeers.start(address, config, data, { log, onExit });
+    this.#named.push({ name: `bioyino://${address.host}:${this.#rustPeers.port}`, counters });
   }
 }

@@ -16,18 +16,35 @@ const sumSinks = (totals: Totals, read: (sink: Totals["sinks"][number]) => numbe
 const lostRows = ({ rowsLost }: Totals["sinks"][number]) =>
   Object.values(rowsLost).reduce((sum, rows) => sum + rows, 0);
 
+function peerErrors(cluster: Totals["cluster"]): number {
+  if (cluster === undefined) return 0;
+  const lost = cluster.links.reduce((sum, { reconnects }) => sum + reconnects, 0);
+  const { staleMessages = 0, backlogDropped = 0 } = cluster.view?.counts ?? {};
+  return lost + staleMessages + backlogDropped;
+}
+
 /** The names that bioyino's users have on their dashboards come first; README.md has the same table. */
 export const OWN_STATS: readonly OwnStat[] = [
   { name: "ingress", kind: "counter", help: "bytes received", read: (t) => sumSockets(t, "bytes") },
   { name: "ingress-metric", kind: "counter", help: "lines accepted", read: (t) => sumSockets(t, "accepted") },
-  { name: "ingress-metric-peer", kind: "counter", help: "metrics received from peers", read: () => 0 },
+  {
+    name: "ingress-metric-peer",
+    kind: "counter",
+    help: "samples received from peers",
+    read: (t) => t.cluster?.view?.counts.samplesReceived ?? 0,
+  },
   {
     name: "egress-carbon",
     kind: "counter",
     help: "rows delivered to sinks",
     read: (t) => sumSinks(t, (sink) => sink.rowsSent),
   },
-  { name: "egress-peer", kind: "counter", help: "metrics sent to peers", read: () => 0 },
+  {
+    name: "egress-peer",
+    kind: "counter",
+    help: "samples sent to peers, to each and each time",
+    read: (t) => t.cluster?.view?.counts.samplesSent ?? 0,
+  },
   {
     name: "drop",
     kind: "counter",
@@ -52,7 +69,12 @@ export const OWN_STATS: readonly OwnStat[] = [
     help: "rows that found no room in a sink's queue, or grew too old there",
     read: (t) => sumSinks(t, ({ rowsLost }) => rowsLost.queue_full + rowsLost.too_old + rowsLost.too_large),
   },
-  { name: "peer-error", kind: "counter", help: "failures between peers", read: () => 0 },
+  {
+    name: "peer-error",
+    kind: "counter",
+    help: "failures between peers: connections lost, messages refused, snapshots without room in a backlog",
+    read: (t) => peerErrors(t.cluster),
+  },
   {
     name: "slow-w-len",
     kind: "gauge",

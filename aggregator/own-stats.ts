@@ -44,7 +44,8 @@ export class OwnStats {
         lines.push(`${this.#prefix}${name}:${Math.max(value, 0)}|g`);
         continue;
       }
-      const growth = value - (this.#before.get(name) ?? 0);
+      // Who is no peer any more takes its counts along.
+      const growth = Math.max(0, value - (this.#before.get(name) ?? 0));
       this.#before.set(name, value);
       values.set(name, growth / seconds);
       lines.push(`${this.#prefix}${name}:${growth}|c`);

@@ -5,6 +5,7 @@
 import { DROP_REASONS } from "../shared/drop-reasons.ts";
 import type { MetricRow, MetricSample } from "../shared/stats.ts";
 import { LOSS_REASONS } from "../shared/udp.ts";
+import { CLUSTER_METRICS } from "./cluster-stats.ts";
 import type { IntakeCounter } from "./counters.ts";
 import { REFUSALS } from "./limits.ts";
 import { SIGNATURE_FAULTS } from "./listener/signature-gate.ts";
@@ -134,6 +135,7 @@ export const AGGREGATOR_METRICS = {
     "sink",
     "outcome",
   ),
+  ...CLUSTER_METRICS,
 } as const satisfies Record<string, MetricRow>;
 
 type Family = keyof typeof AGGREGATOR_METRICS;
@@ -176,7 +178,7 @@ const STORE_FAMILIES = [
   "watchdogAlarms",
 ] as const satisfies readonly (Family & keyof Totals["store"])[];
 
-/** Fills the families from the counts. */
+/** Fills the families from the counts, but for those of a cluster: see clusterSamples(). */
 export function* aggregatorSamples(totals: Totals): Generator<MetricSample> {
   for (const { name, counts } of totals.intakes) yield* intakeSamples(name, counts);
   yield* storeSamples(totals);

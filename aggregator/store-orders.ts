@@ -93,6 +93,7 @@ export class StoreOrders {
     if (message.kind === "fold") {
       await this.#store.accept(message.frame);
       this.#keptTable = undefined;
+      this.#counters.add("foldedBytes", message.frame.length);
     } else if (message.kind === "drop") this.#drop(message.interval);
     else if (message.kind === "prepare") await this.#prepare(message.id, message.interval);
     else if (message.kind === "close") await this.#close(message.interval);

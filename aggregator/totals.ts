@@ -1,6 +1,7 @@
 /** All counts of an aggregator at one moment, added up from its threads and sinks. */
 import type { Counters } from "../shared/counters.ts";
 import { DROP_REASONS } from "../shared/drop-reasons.ts";
+import type { ClusterStanding } from "./cluster-messages.ts";
 import type { IntakeCounter, StoreCounter } from "./counters.ts";
 import type { SinkStatus } from "./sink/sink.ts";
 
@@ -15,17 +16,21 @@ export interface Totals {
   readonly intakes: readonly { readonly name: string; readonly counts: Record<IntakeCounter, number> }[];
   readonly store: Record<StoreCounter, number>;
   readonly sinks: readonly SinkStatus[];
+  /** Absent where there is no cluster. */
+  readonly cluster?: ClusterStanding;
 }
 
 export function readTotals(
   intakes: readonly NamedIntake[],
   store: Counters<StoreCounter>,
   sinks: readonly SinkStatus[],
+  cluster?: ClusterStanding,
 ): Totals {
   return {
     intakes: intakes.map(({ name, counters }) => ({ name, counts: counters.read() })),
     store: store.read(),
     sinks,
+    ...(cluster !== undefined && { cluster }),
   };
 }
 

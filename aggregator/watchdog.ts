@@ -1,11 +1,16 @@
-/** Raises an alarm when no interval is flushed although time passes. */
-import type { Clock, TimerHandle } from "../shared/clock.ts";
+/** Raises an alarm when no interval is flushed, by this node or another one, although time passes. */
+import { type Clock, systemClock, type TimerHandle } from "../shared/clock.ts";
+import type { SuiteConfig } from "../shared/config.ts";
+import type { Counters } from "../shared/counters.ts";
+import type { Log } from "../shared/log.ts";
+import { flushWaitMs } from "./cluster-standing.ts";
+import type { StoreCounter } from "./counters.ts";
 
 export interface WatchdogOptions {
   readonly intervalMs: number;
   /** Intervals without a flush that raise the alarm; 0 for none. */
   readonly intervalsMax: number;
-  /** Time that each flush waits for late lines. */
+  /** Time that each flush waits for late lines, or for other nodes. */
   readonly lateWindowMs: number;
   readonly clock: Clock;
   /** Called once for each stretch without a flush. silentMs: since the last one, or the start. */
@@ -23,6 +28,7 @@ export class Watchdog {
   readonly #options: WatchdogOptions;
   #flushedMs: number;
   #isAlarmed = false;
+  #through = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | undefined;
 
   constructor(options: WatchdogOptions) {
@@ -35,6 +41,13 @@ export class Watchdog {
   flushed(): void {
     this.#flushedMs = this.#options.clock.monotonicMs();
     this.#isAlarmed = false;
+  }
+
+  /** The newest interval that any node of a cluster has delivered. Older ones than before say nothing. */
+  delivered(interval: number): void {
+    if (interval <= this.#through) return;
+    this.#through = interval;
+    this.flushed();
   }
 
   stop(): void {
@@ -63,4 +76,26 @@ export class Watchdog {
     this.#isAlarmed = true;
     alarm(silentMs);
   }
+}
+
+/** Begins to look after an aggregator, by its configuration; an alarm is counted and logged. */
+export function openWatchdog(
+  config: SuiteConfig,
+  counters: Counters<StoreCounter>,
+  log: Pick<Log, "error">,
+): Watchdog {
+  const { intervalMs, watchdogIntervals } = config.aggregator;
+  const alarm = (silentMs: number): void => {
+    counters.add("watchdogAlarms", 1);
+    log.error("aggregator.flush_missing", { silentMs, intervalMs });
+  };
+  // An agent flushes nothing.
+  const intervalsMax = config.cluster.mode === "agent" ? 0 : watchdogIntervals;
+  return new Watchdog({
+    intervalMs,
+    intervalsMax,
+    lateWindowMs: flushWaitMs(config),
+    clock: systemClock,
+    alarm,
+  });
 }

@@ -3,10 +3,10 @@
  * intake.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { CarbonStub } from "./carbon-stub.ts";
 import { executable } from "./executable.ts";
 import { sumSamples, waitForOffset, waitForPort } from "./measure.ts";
 import { pinLoad } from "./pinning.ts";
@@ -46,44 +46,6 @@ export const FLUSH_LOADS: readonly FlushLoad[] = [
 const LINES_PER_PACKET = 25;
 const MIB = 1024 * 1024;
 const LAST_FLUSH_MS = 8_000;
-
-/** Carbon's part, which only notes when it got its last bytes of each interval. */
-class CarbonStub {
-  readonly #server: Server;
-  readonly #intervalMs: number;
-  /** Wall clock of the last bytes, by the interval in which they came. */
-  readonly #last = new Map<number, { atMs: number; bytes: number }>();
-
-  constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs;
-    this.#server = createServer((socket) => {
-      socket.on("error", () => {});
-      socket.on("data", (bytes: Buffer) => this.#note(bytes.length));
-    });
-  }
-
-  #note(bytes: number): void {
-    const atMs = Date.now();
-    const interval = Math.floor(atMs / this.#intervalMs);
-    const before = this.#last.get(interval)?.bytes ?? 0;
-    this.#last.set(interval, { atMs, bytes: before + bytes });
-  }
-
-  async listen(): Promise<number> {
-    await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  /** Milliseconds from the interval's end to its last byte, for each interval that brought a megabyte. */
-  deliveries(): number[] {
-    const large = [...this.#last].filter(([, { bytes }]) => bytes > MIB);
-    return large.map(([interval, { atMs }]) => atMs - interval * this.#intervalMs);
-  }
-
-  close(): void {
-    this.#server.close();
-  }
-}
 
 /** Fills `runs` intervals and one more, and reports on the flushes, in lines of text. */
 export async function measureFlush(tools: Tools, load: FlushLoad, runs: number): Promise<string[]> {

@@ -1,6 +1,7 @@
 /** `npm run bench`: both daemons beside the least that their work can cost, on loopback. */
 import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../shared/errors.ts";
+import { CLUSTER_LOADS, measureCluster } from "./cluster.ts";
 import { endWithProcess } from "./end-with-process.ts";
 import { FLUSH_LOADS, measureFlush } from "./flush.ts";
 import { measureIdle } from "./idle.ts";
@@ -69,6 +70,10 @@ async function runAll(options: Options, tools: Tools): Promise<void> {
   for (const load of FLUSH_LOADS) {
     if (!options.isWanted(load.part)) continue;
     console.log([load.title, ...(await measureFlush(tools, load, runs))].join("\n  ").concat("\n"));
+  }
+  for (const load of CLUSTER_LOADS) {
+    if (!options.isWanted(load.part)) continue;
+    console.log([load.title, ...(await measureCluster(tools, load, runs))].join("\n  ").concat("\n"));
   }
   if (!options.isWanted(IDLE_PART)) return;
   const { relayBytes, aggregatorBytes } = await measureIdle();

@@ -1,5 +1,6 @@
 /** What can be measured, by part: `npm run bench -- relay-tcp` runs the parts whose names begin so. */
 import { compareAggregator } from "./aggregator.ts";
+import { CLUSTER_LOADS } from "./cluster.ts";
 import { measureEtsy } from "./etsy.ts";
 import { FLUSH_LOADS } from "./flush.ts";
 import type { Comparison, Load } from "./measure.ts";
@@ -77,5 +78,10 @@ export const SCENARIOS: readonly Scenario[] = [
 
 /** Names of all parts, each once. */
 export const PARTS: readonly string[] = [
-  ...new Set([...SCENARIOS.map(({ part }) => part), ...FLUSH_LOADS.map(({ part }) => part), IDLE_PART]),
+  ...new Set([
+    ...SCENARIOS.map(({ part }) => part),
+    ...FLUSH_LOADS.map(({ part }) => part),
+    ...CLUSTER_LOADS.map(({ part }) => part),
+    IDLE_PART,
+  ]),
 ];

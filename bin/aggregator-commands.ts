@@ -1,12 +1,11 @@
 /**
- * The subcommands of bioyino: what an operator asks a running aggregator (query, tail, top) or a
- * configuration (explain, check).
+ * The subcommands of bioyino: what an operator asks a running aggregator (query, tail, top), tells it
+ * (transfer, drain), or asks of a configuration (explain, check).
  */
-import { readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError } from "commander";
 import type { PageAsker } from "../aggregator/command/page-asker.ts";
+import type { PageOutcome } from "../aggregator/command/page-outcome.ts";
 import { loadConfig, type SuiteConfig } from "../shared/config.ts";
-import { parseHostPort, printHostPort } from "../shared/config-addresses.ts";
 import { show } from "../shared/config-report.ts";
 import { EXIT_CONFIG, EXIT_START, EXIT_USAGE, OperatorError } from "../shared/errors.ts";
 import type { PageAnswer } from "../shared/management-client.ts";
@@ -14,6 +13,7 @@ import { METRIC_TYPES } from "../shared/metric.ts";
 import { patternFault } from "../shared/pattern.ts";
 import { Terminal } from "../shared/terminal/terminal.ts";
 import { describeValue } from "../shared/terminal/value-text.ts";
+import { askerOf, type DaemonFlags, number, withDaemon } from "./daemon-flags.ts";
 
 /** What the commands work with. */
 export interface AggregatorCommandContext {
@@ -25,16 +25,6 @@ export interface AggregatorCommandContext {
   readonly writeError?: (text: string) => void;
 }
 
-interface DaemonFlags {
-  readonly host?: string;
-  readonly token?: string;
-  readonly tokenFile?: string;
-  readonly config?: string;
-  readonly json?: boolean;
-}
-
-/** Holds the token where a command line would show it to everybody on the machine. */
-const TOKEN_VARIABLE = "BIOYINO_TOKEN";
 const DAY_SECONDS = 86_400;
 /** bioyino's words for what the JSON has one word for. */
 const CONSENSUS_WORDS: Readonly<Record<string, string>> = {
@@ -58,7 +48,7 @@ const LEADER_WORDS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Adds query, tail, top, explain and check to a program. Their actions throw OperatorError: exit code 1 when
+ * Adds query, tail, top, transfer, drain, explain and check to a program. Their actions throw OperatorError: exit code 1 when
  * the aggregator cannot be reached or refuses, 2 for a bad command line, 78 for a bad configuration.
  */
 export function addAggregatorCommands(program: Command, context: AggregatorCommandContext): void {
@@ -66,6 +56,8 @@ export function addAggregatorCommands(program: Command, context: AggregatorComma
   commands.addQuery(program);
   commands.addTail(program);
   commands.addTop(program);
+  commands.addTransfer(program);
+  commands.addDrain(program);
   commands.addExplain(program);
   commands.addCheck(program);
 }
@@ -91,7 +83,14 @@ class AggregatorCommands {
       describe = describeValue,
       body?: unknown,
     ) => this.#page(query.opts<DaemonFlags>(), method, path, describe, body);
-    add("status", "leadership, listeners, limits and sinks").action(() => page("GET", "/status"));
+    add("status", "leadership, the cluster, listeners, limits and sinks").action(async () => {
+      const { describeStatus } = await import("../aggregator/command/cluster-text.ts");
+      return page("GET", "/status", describeStatus);
+    });
+    add("members", "the nodes of the cluster: who leads, who is connected, what waits").action(async () => {
+      const { describeMembers } = await import("../aggregator/command/cluster-text.ts");
+      return page("GET", "/members", describeMembers);
+    });
     add("stats", "own metrics per second").action(() => page("GET", "/stats?format=json"));
     add("top", "who makes the most series, and what goes on").action(() => page("GET", "/top"));
     add("config", "the configuration in force").action(() => page("GET", "/config"));
@@ -118,8 +117,9 @@ class AggregatorCommands {
     add("consensus", "set the state of the consensus, and who leads")
       .argument("<action>", "enable, pause, resume or disable", word(CONSENSUS_WORDS))
       .argument("[leader]", "unchanged, enable or disable", word(LEADER_WORDS), "unchanged")
-      .action((action: string, leader: string) => {
-        return page("POST", "/consensus", describeValue, { "consensus-command": [action, leader] });
+      .action(async (action: string, leader: string) => {
+        const { describeStatus } = await import("../aggregator/command/cluster-text.ts");
+        return page("POST", "/consensus", describeStatus, { "consensus-command": [action, leader] });
       });
   }
 
@@ -133,13 +133,59 @@ class AggregatorCommands {
   ): Promise<void> {
     const asker = await askerOf(flags);
     const { status, value }: PageAnswer = await asker.ask(method, path, body);
-    const isDone = status >= 200 && status < 300;
+    const isDone = isGood(status);
     if (flags.json === true) this.#terminal.write(`${JSON.stringify(value, undefined, 2)}\n`);
     // A refusal that says more than why, such as that of a reload, is shown like any other answer.
     else if (isDone || !hasError(value)) this.#terminal.write(describe(value));
-    if (!isDone && hasError(value)) {
-      this.#writeError(`bioyino: ${asker.address} refuses (${status}): ${asker.faultOf(value)}\n`);
+    if (!isDone && hasError(value)) this.#refuse(asker, { status, value });
+    else this.#context.finish(isDone ? 0 : EXIT_START);
+  }
+
+  #refuse(asker: PageAsker, { status, value }: PageAnswer): void {
+    this.#writeError(`bioyino: ${asker.address} refuses (${status}): ${asker.faultOf(value)}\n`);
+    this.#context.finish(EXIT_START);
+  }
+
+  addTransfer(program: Command): void {
+    withDaemon(program.command("transfer"))
+      .description("let the leader hand leadership over, and wait until another node leads")
+      .argument("[node]", "whom to; any that is fit without it")
+      .action(async (node: string | undefined, flags: DaemonFlags) => {
+        const { transferLeadership } = await import("../aggregator/command/transfer.ts");
+        const asker = await askerOf(flags);
+        const outcome = await transferLeadership(asker, node);
+        this.#report(asker, outcome, flags);
+      });
+  }
+
+  addDrain(program: Command): void {
+    withDaemon(program.command("drain"))
+      .description("let a node hand over what it holds, and end as by SIGTERM")
+      .option("--wait", "wait until it is gone")
+      .option("--timeout <s>", "longest such wait, in seconds", number(1, DAY_SECONDS), 60)
+      .addHelpText(
+        "after",
+        "\nWhere a supervisor restarts what ends, drain is a restart; to stop a node, tell that.",
+      )
+      .action(async (flags: DaemonFlags & { wait?: boolean; timeout: number }) => {
+        const { drain } = await import("../aggregator/command/drain.ts");
+        const asker = await askerOf(flags);
+        const waitMs = flags.wait === true ? flags.timeout * 1000 : undefined;
+        this.#report(asker, await drain(asker, waitMs), flags);
+      });
+  }
+
+  /** Shows how a command went. */
+  #report(asker: PageAsker, outcome: PageOutcome, { json: isJson = false }: DaemonFlags): void {
+    const { answer, isDone, message } = outcome;
+    if (answer !== undefined) {
+      if (isJson) this.#terminal.write(`${JSON.stringify(answer.value, undefined, 2)}\n`);
+      this.#refuse(asker, answer);
+      return;
     }
+    if (isJson) this.#terminal.write(`${JSON.stringify({ ok: isDone, message }, undefined, 2)}\n`);
+    else if (isDone) this.#terminal.write(`${message}\n`);
+    if (!isDone) this.#writeError(`bioyino: ${message}\n`);
     this.#context.finish(isDone ? 0 : EXIT_START);
   }
 
@@ -239,51 +285,8 @@ function withLimit(command: Command): Command {
   return command.option("--limit <n>", "most of them", number(1, 10_000, true));
 }
 
-/** -h is the host, as bioyino has it; help is --help. */
-function withDaemon(command: Command): Command {
-  return command
-    .helpOption("--help", "show this")
-    .option("-h, --host <host:port>", "the management pages (default: as in the configuration)")
-    .option("-c, --config <file>", "take address and token from this configuration file")
-    .option("--token <token>", `the management-token; ${TOKEN_VARIABLE} in the environment does too`)
-    .option("--token-file <file>", "file with the management-token")
-    .option("--json", "print JSON");
-}
-
-/** Where the pages are, and the token: as the flags say, the environment, or the configuration. */
-async function askerOf(flags: DaemonFlags): Promise<PageAsker> {
-  const { PageAsker: Asker } = await import("../aggregator/command/page-asker.ts");
-  const isConfigNeeded = flags.config !== undefined || flags.host === undefined;
-  const config = isConfigNeeded ? loadConfig(flags.config).aggregator : undefined;
-  const ofFile = flags.tokenFile === undefined ? undefined : readToken(flags.tokenFile);
-  const token = flags.token ?? ofFile ?? process.env[TOKEN_VARIABLE] ?? config?.managementToken ?? "";
-  if (/[^!-~]/.test(token)) {
-    throw new OperatorError("the token has blanks or characters beyond ASCII; check it", EXIT_USAGE);
-  }
-  return new Asker(addressOf(flags, config), token);
-}
-
-function addressOf({ host }: DaemonFlags, config: SuiteConfig["aggregator"] | undefined): string {
-  if (host !== undefined) {
-    const parsed = parseHostPort(host, 1);
-    if ("value" in parsed) return printHostPort(parsed.value);
-    throw new OperatorError(`--host: "${show(host)}" ${parsed.fault}`, EXIT_USAGE);
-  }
-  const address = config?.management;
-  if (address !== undefined && address.port !== 0) return printHostPort(address);
-  throw new OperatorError(
-    "the configuration names no address of management pages; give --host HOST:PORT",
-    EXIT_USAGE,
-  );
-}
-
-function readToken(path: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new OperatorError(`--token-file: ${show(path)} cannot be read (${code})`, EXIT_USAGE);
-  }
+function isGood(status: number): boolean {
+  return status >= 200 && status < 300;
 }
 
 function hasError(value: unknown): boolean {
@@ -303,14 +306,5 @@ function word(words: Readonly<Record<string, string>>): (text: string) => string
     const [, meant] = Object.entries(words).find(([one]) => one === text.toLowerCase()) ?? [];
     if (meant !== undefined) return meant;
     throw new InvalidArgumentError(`Choose one of ${Object.keys(words).join(", ")}.`);
-  };
-}
-
-function number(min: number, max: number, isWhole = false): (text: string) => number {
-  const shape = isWhole ? /^\d+$/ : /^\d+(?:\.\d+)?$/;
-  return (text) => {
-    const value = shape.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Choose a ${isWhole ? "whole " : ""}number within ${min}..${max}.`);
   };
 }

@@ -18,7 +18,7 @@ interface Flags {
 /** Words of bioyino's -v that are none of ours. */
 const LEVELS: Readonly<Record<string, string>> = { off: "error", critical: "error", trace: "debug" };
 /** They need more than the daemon does, which loads none of it. */
-const COMMANDS = ["query", "tail", "top", "explain", "check", "import", "help"];
+const COMMANDS = ["query", "tail", "top", "transfer", "drain", "explain", "check", "import", "help"];
 const HELP_FLAGS = ["-h", "--help"];
 
 /** How long what is still open, such as an idle connection, may keep a command from its end. */
@@ -145,14 +145,19 @@ async function start(
     process.exit(EXIT_START);
   };
   const handleSignals = holdSignals();
-  const aggregator = new Aggregator(config, log, { version, readConfig: () => read(warn), onFailure });
-  await aggregator.start();
-  const stop = async (signal: NodeJS.Signals) => {
-    log.info("aggregator.stopping", { signal });
+  const aggregator = new Aggregator(config, log, {
+    version,
+    readConfig: () => read(warn),
+    onFailure,
+    onDrain: () => void stop({ by: "drain" }).catch(onFailure),
+  });
+  const stop = async (cause: object) => {
+    log.info("aggregator.stopping", cause);
     if (await aggregator.stop()) log.info("aggregator.stopped");
     else log.error("aggregator.stopped", { reason: "rows were not delivered" });
     process.exit(0);
   };
+  await aggregator.start();
   const reload = (): void => void aggregator.reload().catch(onFailure);
   const { sinks, intervalMs, management } = config.aggregator;
   log.info("aggregator.started", {
@@ -164,7 +169,7 @@ async function start(
     intervalMs,
     sinks,
   });
-  handleSignals((signal) => void stop(signal).catch(onFailure), reload);
+  handleSignals((signal) => void stop({ signal }).catch(onFailure), reload);
 }
 
 async function main(argv: readonly string[]): Promise<void> {

@@ -4,6 +4,7 @@
  * good, and no delta stays with one member only.
  */
 
+import type { Decision } from "./decision.ts";
 import { doneOf } from "./delivery.ts";
 import type { HeldInterval } from "./held-interval.ts";
 import { DeltaSet, type Manifest } from "./manifest.ts";
@@ -17,12 +18,15 @@ const ROWS_MAX = 64;
 
 export class AntiEntropy {
   readonly #parts: NodeParts;
+  readonly #decisionOf: (interval: number) => Decision | undefined;
   #sentMs = 0;
   /** Where the next digest begins. */
   #cursor = 0;
 
-  constructor(parts: NodeParts) {
+  /** decisionOf: what this member as the leader has decided on an interval. */
+  constructor(parts: NodeParts, decisionOf: (interval: number) => Decision | undefined) {
     this.#parts = parts;
+    this.#decisionOf = decisionOf;
   }
 
   /** leader: another member that leads. */
@@ -48,10 +52,10 @@ export class AntiEntropy {
     }
   }
 
-  /** A digest for the leader. answerState: sends the follower all that is known here. */
-  receive(from: string, digest: Digest, nowMs: number, answerState: () => void): void {
-    const { holdings, pulls, world } = this.#parts;
-    const ahead = this.#parts.interval() + this.#parts.settings.retainIntervals;
+  /** A digest for the leader. Returns whether it names what is forgotten here, as the follower should know. */
+  receive(from: string, digest: Digest, nowMs: number): boolean {
+    const { holdings, pulls, world, settings } = this.#parts;
+    const ahead = this.#parts.interval() + settings.retainIntervals;
     let isForgotten = false;
     for (const [interval, held] of digest.undelivered) {
       if (interval > ahead) continue;
@@ -61,10 +65,12 @@ export class AntiEntropy {
         continue;
       }
       pulls.want(interval, held, [from], nowMs);
+      const slot = this.#decisionOf(interval)?.slot;
+      if (slot !== undefined) world.net.send(from, { kind: "intent", interval, ...slot });
       const { register } = entry;
       if (register?.delivered !== undefined) world.net.send(from, doneOf(interval, register.delivered));
     }
-    if (isForgotten) answerState();
+    return isForgotten;
   }
 }
 

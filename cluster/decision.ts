@@ -37,7 +37,8 @@ export class Decision {
   isSettled = false;
 
   constructor(term: number, plan: Plan, nowMs: number) {
-    this.slot = { term, revision: plan.revision, manifest: plan.manifest };
+    const slot = { term, revision: plan.revision, manifest: plan.manifest };
+    this.slot = plan.isInDoubt ? { ...slot, isInDoubt: true } : slot;
     this.plan = plan;
     this.size = FoldOrder.of(plan.manifest).size;
     this.decidedMs = nowMs;
@@ -73,7 +74,9 @@ export function nextPlan(entry: HeldInterval, written: Decision | undefined): Pl
   const isPendingLatest = delivered === undefined || !isNewer(delivered.slot, pending?.slot);
   const revision = isSamePending && isPendingLatest ? pending.slot.revision : last + 1;
   const before = written?.slot.manifest ?? (entry.isComplete ? delivered?.slot.manifest : undefined);
-  const isInDoubt = pending !== undefined && pending.missing > 0;
+  // What was decided in doubt, and perhaps not written, is still so.
+  const isUndelivered = pending !== undefined && isNewer(pending.slot, delivered?.slot);
+  const isInDoubt = isUndelivered && (pending.missing > 0 || pending.slot.isInDoubt === true);
   const isSameDelivered =
     delivered !== undefined && delivered.missing === 0 && delivered.set.size === FoldOrder.of(manifest).size;
   const carried = isSameDelivered ? (entry.register?.delivered?.sinks ?? []) : [];

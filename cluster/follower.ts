@@ -15,9 +15,10 @@ export class Follower {
 
   /** An intent of the leader of the newest term that is known. */
   receiveIntent(from: string, intent: Intent, nowMs: number): void {
-    const { interval, term, revision, manifest } = intent;
+    const { interval, kind: _kind, ...pending } = intent;
+    const { manifest } = pending;
     const { registers, pulls, peers, holdings } = this.#parts;
-    const entry = registers.merge(interval, { pending: { term, revision, manifest } }, () => {
+    const entry = registers.merge(interval, { pending }, () => {
       const current = holdings.get(interval);
       if (current !== undefined) this.#acknowledge(from, current, intent);
     });

@@ -40,6 +40,8 @@ export class HeldInterval {
   closedAs: Manifest | undefined;
   /** The delivered slot that it was closed for. */
   closedFor: SlotCheck | undefined;
+  /** When its register changed last, on the monotonic clock. */
+  changedMs = 0;
   /** Deltas were dropped for want of memory before anybody had written them. */
   isShed = false;
   /** What was delivered, or about to be, cannot be found any more. */
@@ -97,9 +99,7 @@ export class HeldInterval {
     this.size += 1;
     this.samples += delta.samples;
     this.bytes += delta.bytes.length;
-    for (const check of [this.#pending, this.#delivered]) {
-      if (check?.set.has(delta) === true) check.missing -= 1;
-    }
+    for (const check of this.#checks()) if (check.set.has(delta)) check.missing -= 1;
     return true;
   }
 
@@ -111,8 +111,7 @@ export class HeldInterval {
     this.size = 0;
     this.samples = 0;
     this.bytes = 0;
-    for (const check of [this.#pending, this.#delivered])
-      if (check !== undefined) check.missing = check.set.size;
+    for (const check of this.#checks()) check.missing = check.set.size;
   }
 
   *deltas(): Generator<Delta, void, void> {
@@ -129,14 +128,22 @@ export class HeldInterval {
   }
 
   setRegister(register: Register): void {
+    const checks = [this.#pending, this.#delivered];
     this.#register = register;
-    this.#pending = this.#checked(this.#pending, register.pending);
-    this.#delivered =
-      register.delivered === undefined ? undefined : this.#checked(this.#delivered, register.delivered);
+    this.#pending = this.#checked(checks, register.pending);
+    if (register.delivered === undefined) return;
+    this.#delivered = this.#checked([...checks, this.#pending], register.delivered);
   }
 
-  #checked(check: SlotCheck | undefined, slot: Slot): SlotCheck {
-    const isKnown = check?.slot.term === slot.term && check.slot.revision === slot.revision;
-    return isKnown ? check : new SlotCheck(slot, (id) => this.has(id));
+  /** Both slots of a register are mostly the same one: then they share their check. */
+  #checked(checks: readonly (SlotCheck | undefined)[], slot: Slot): SlotCheck {
+    const { term, revision } = slot;
+    const known = checks.find((check) => check?.slot.term === term && check.slot.revision === revision);
+    return known ?? new SlotCheck(slot, (id) => this.has(id));
+  }
+
+  /** What the register says of its deltas, each once. */
+  #checks(): Set<SlotCheck> {
+    return new Set([this.#pending, this.#delivered].filter((check) => check !== undefined));
   }
 }

@@ -3,8 +3,8 @@
  * members that begin; what is not, as long as there is memory.
  *
  * `forgottenBelow` tells what was forgotten from what was never there: intervals below it that are not held
- * were delivered, and nothing may be added to them. It is not sent. Since the newest complete interval is
- * always kept, a member's lowest complete register tells it.
+ * were delivered, and nothing may be added to them. The newest complete interval is always kept, so that a
+ * member that begins again knows from its registers how far that was.
  */
 import type { Delta } from "./delta.ts";
 import { HeldInterval } from "./held-interval.ts";
@@ -18,8 +18,11 @@ const INTERVALS_MAX = 8192;
 
 export type Rows<T> = readonly (readonly [interval: number, value: T])[];
 
-/** What becomes of a delta. `late`: its interval is forgotten. `refused`: its interval is far ahead. */
-export type Holding = "held" | "repeated" | "late" | "refused";
+/**
+ * What becomes of a delta. `late`: its interval is forgotten. `refused`: its interval is far ahead.
+ * `full`: there is no room even for those of its interval alone.
+ */
+export type Holding = "held" | "repeated" | "late" | "refused" | "full";
 
 export class Holdings {
   readonly #settings: Settings;
@@ -27,8 +30,8 @@ export class Holdings {
   /** Told when deltas are not held any more. */
   readonly #onGone: (entry: HeldInterval) => void;
   readonly #entries = new Map<number, HeldInterval>();
-  /** Intervals of the entries, ascending. */
-  readonly #intervals: number[] = [];
+  /** The same, the oldest first; another array after each change. */
+  #sorted: readonly HeldInterval[] = [];
   #bytes = 0;
   #forgottenBelow = 0;
 
@@ -46,9 +49,9 @@ export class Holdings {
     return this.#entries.get(interval);
   }
 
-  /** Entries, the oldest first. They may be forgotten while this is read. */
-  entries(): HeldInterval[] {
-    return this.#intervals.map((interval) => this.#entries.get(interval)!);
+  /** Entries, the oldest first, as they are now; some may be forgotten while they are read. */
+  entries(): readonly HeldInterval[] {
+    return this.#sorted;
   }
 
   isForgotten(interval: number): boolean {
@@ -62,9 +65,8 @@ export class Holdings {
     if (interval < this.#forgottenBelow) return undefined;
     const entry = new HeldInterval(interval);
     this.#entries.set(interval, entry);
-    let index = this.#intervals.length;
-    while (index > 0 && this.#intervals[index - 1]! > interval) index -= 1;
-    this.#intervals.splice(index, 0, interval);
+    const next = this.#sorted.findIndex((other) => other.interval > interval);
+    this.#sorted = next < 0 ? [...this.#sorted, entry] : this.#sorted.toSpliced(next, 0, entry);
     return entry;
   }
 
@@ -76,28 +78,38 @@ export class Holdings {
       if (isOwn) this.#counts.lateSamples += delta.samples;
       return "late";
     }
-    if (!entry.add(delta, isOwn)) return "repeated";
+    if (entry.has(delta)) return "repeated";
+    if (!this.#makeRoom(delta.bytes.length, entry)) {
+      if (isOwn) this.#counts.forgottenSamples += delta.samples;
+      return "full";
+    }
+    entry.add(delta, isOwn);
     this.#bytes += delta.bytes.length;
-    if (this.#bytes > this.#settings.holdBytesMax) this.#shed(entry);
     return "held";
   }
 
-  /** Makes room: complete intervals first, then what nobody has written; `newest` is spared. */
-  #shed(newest: HeldInterval): void {
-    const entries = this.entries().filter((entry) => entry !== newest);
+  /** Makes room: complete intervals go first, then what nobody has written; one entry is spared. */
+  #makeRoom(bytes: number, spared: HeldInterval): boolean {
+    const max = this.#settings.holdBytesMax - bytes;
+    if (this.#bytes <= max) return true;
+    const entries = this.#sorted.filter((entry) => entry !== spared);
     for (const entry of entries) {
-      if (this.#bytes <= this.#settings.holdBytesMax) return;
+      if (this.#bytes <= max) return true;
       if (entry.isComplete && entry !== this.#newestComplete()) this.#forgetComplete(entry);
     }
     for (const entry of entries) {
-      if (this.#bytes <= this.#settings.holdBytesMax) return;
-      if (entry.size === 0) continue;
-      for (const delta of entry.deltas()) {
-        if (entry.isOwn(delta) && !isDelivered(entry, delta)) this.#counts.forgottenSamples += delta.samples;
-      }
-      entry.isShed = true;
-      this.#release(entry);
+      if (this.#bytes <= max) return true;
+      if (entry.size > 0) this.#shed(entry);
     }
+    return this.#bytes <= max;
+  }
+
+  #shed(entry: HeldInterval): void {
+    for (const delta of entry.deltas()) {
+      if (entry.isOwn(delta) && !isDelivered(entry, delta)) this.#counts.forgottenSamples += delta.samples;
+    }
+    entry.isShed = true;
+    this.#release(entry);
   }
 
   /** Forgets what is old. now: interval of the cluster clock. */
@@ -116,17 +128,14 @@ export class Holdings {
   }
 
   #forgetComplete(entry: HeldInterval): void {
-    this.#countUndelivered(entry, "unmergeableSamples");
+    const isLost = entry.delivered !== undefined && entry.delivered.missing > 0;
+    this.#countUndelivered(entry, isLost ? "unmergeableSamples" : "lateSamples");
     this.#remove(entry);
     this.#forgottenBelow = Math.max(this.#forgottenBelow, entry.interval + 1);
   }
 
   #newestComplete(): HeldInterval | undefined {
-    for (let index = this.#intervals.length - 1; index >= 0; index--) {
-      const entry = this.#entries.get(this.#intervals[index]!)!;
-      if (entry.isComplete) return entry;
-    }
-    return undefined;
+    return this.#sorted.findLast((entry) => entry.isComplete);
   }
 
   #countUndelivered(
@@ -146,14 +155,17 @@ export class Holdings {
     }
   }
 
+  /** Intervals below it that are not held were delivered. */
+  get forgottenBelow(): number {
+    return this.#forgottenBelow;
+  }
+
   /**
-   * Learns from what somebody else knows: what is below its lowest complete interval, and not with it, was
-   * delivered and forgotten there. Where it is not complete here, it is too late for that.
-   * since: first interval that the other one can speak for.
+   * Learns what somebody else has forgotten: intervals below `below` that it does not name. Where they are
+   * not complete here, it is too late for that.
    */
-  learnForgotten(registers: Rows<Register>, held: Rows<Manifest>, since: number): void {
-    const below = lowestComplete(registers);
-    if (below === undefined || below <= this.#forgottenBelow || since > this.#forgottenBelow) return;
+  learnForgotten(below: number, registers: Rows<Register>, held: Rows<Manifest>): void {
+    if (below <= this.#forgottenBelow) return;
     const known = new Set([...registers, ...held].map(([interval]) => interval));
     for (const entry of this.entries()) {
       if (entry.interval >= below) break;
@@ -167,12 +179,14 @@ export class Holdings {
   /** Takes over what was on disk. */
   restore(registers: Rows<Register>): void {
     for (const [interval, register] of registers) this.open(interval)?.setRegister(register);
-    this.#forgottenBelow = lowestComplete(registers) ?? 0;
+    const newest = this.#newestComplete();
+    if (newest === undefined) return;
+    this.#forgottenBelow = Math.max(0, newest.interval - this.#settings.retainIntervals);
   }
 
   /** Registers below it are of no more use. */
   get lowest(): number {
-    return this.#intervals[0] ?? this.#forgottenBelow;
+    return this.#sorted[0]?.interval ?? this.#forgottenBelow;
   }
 
   registers(): Rows<Register> {
@@ -194,22 +208,10 @@ export class Holdings {
   #remove(entry: HeldInterval): void {
     this.#release(entry);
     this.#entries.delete(entry.interval);
-    this.#intervals.splice(this.#intervals.indexOf(entry.interval), 1);
+    this.#sorted = this.#sorted.filter((other) => other !== entry);
   }
 }
 
 function isDelivered(entry: HeldInterval, delta: Delta): boolean {
   return entry.delivered?.set.has(delta) === true;
-}
-
-function lowestComplete(registers: Rows<Register>): number | undefined {
-  let lowest: number | undefined;
-  for (const [interval, { pending, delivered }] of registers) {
-    const isComplete =
-      delivered?.isComplete === true &&
-      delivered.term === pending.term &&
-      delivered.revision === pending.revision;
-    if (isComplete && (lowest === undefined || interval < lowest)) lowest = interval;
-  }
-  return lowest;
 }

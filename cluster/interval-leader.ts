@@ -53,6 +53,7 @@ export class IntervalLeader {
     this.#term = term;
     this.#beganMs = nowMs;
     this.#gapMs = Number.NEGATIVE_INFINITY;
+    for (const entry of this.#parts.holdings.entries()) entry.isUnmergeable = false;
   }
 
   end(): void {
@@ -89,13 +90,18 @@ export class IntervalLeader {
     return this.#decisions.get(entry.interval)?.phase === "intent";
   }
 
-  /** Lowest interval that it may still write. */
+  /**
+   * From where on rows of earlier leaders are worth nothing: this one has, or will write, all of it. Below it
+   * are only intervals whose deltas are lost, so that rows which wait somewhere are all that is left of them.
+   */
   floor(): number {
+    let floor = 0;
     for (const entry of this.#parts.holdings.entries()) {
-      const isLost = entry.isUnmergeable || (entry.size === 0 && entry.register !== undefined);
-      if (!entry.isComplete && !isLost) return entry.interval;
+      const isLost = entry.size === 0 && entry.register !== undefined && !entry.isComplete;
+      if (!isLost) return floor === 0 ? 0 : entry.interval;
+      floor = entry.interval;
     }
-    return this.#parts.interval();
+    return floor === 0 ? 0 : this.#parts.interval();
   }
 
   /** Whether nothing that is held waits to be written. */
@@ -139,6 +145,8 @@ export class IntervalLeader {
   #consider(entry: HeldInterval, isTurn: boolean, nowMs: number): void {
     if (this.#preparing.has(entry.interval)) return;
     if (entry.isComplete && entry.surplus === 0) {
+      // What it kept is looked for, since the next interval starts from it; for a while.
+      if (!this.#parts.tables.isClosed(entry)) this.#search.isOver(entry, nowMs);
       this.#settleEarlier(entry, nowMs);
       return;
     }
@@ -250,7 +258,8 @@ export class IntervalLeader {
 
   #settle(entry: HeldInterval, decision: Decision, nowMs: number): void {
     if (decision.slot.revision <= 1 || decision.isSettled || !entry.isComplete) return;
-    if (nowMs - decision.writtenMs < TIMES.quietMs || nowMs >= this.#leaseUntilMs) return;
+    const changedMs = Math.max(decision.writtenMs, entry.changedMs);
+    if (nowMs - changedMs < TIMES.quietMs || nowMs >= this.#leaseUntilMs) return;
     if (!this.#isHeld(entry, decision)) return;
     decision.isSettled = true;
     this.#delivery.write(entry, decision, "settle", nowMs);
@@ -259,7 +268,8 @@ export class IntervalLeader {
   #settleEarlier(entry: HeldInterval, nowMs: number): void {
     const { delivered } = entry;
     if (delivered === undefined || delivered.slot.revision <= 1 || delivered.missing > 0) return;
-    if (nowMs - this.#beganMs < TIMES.quietMs || nowMs >= this.#leaseUntilMs) return;
+    const changedMs = Math.max(this.#beganMs, entry.changedMs);
+    if (nowMs - changedMs < TIMES.quietMs || nowMs >= this.#leaseUntilMs) return;
     if (this.#settled.has(entry.interval)) return;
     this.#settled.add(entry.interval);
     this.#delivery.settle(entry, this.#term!);

@@ -66,6 +66,8 @@ export interface QueryAnswer {
   readonly held: readonly (readonly [interval: number, held: Manifest])[];
   /** First interval that it was there for from its beginning. */
   readonly presentSince: number;
+  /** Intervals below it that are not named were delivered, and are forgotten. 0 where it is absent. */
+  readonly forgottenBelow?: number;
 }
 
 /** The leader is about to write this. */
@@ -75,6 +77,8 @@ export interface Intent {
   readonly interval: number;
   readonly revision: number;
   readonly manifest: Manifest;
+  /** Whether something may have been written before that is lost. */
+  readonly isInDoubt?: boolean;
 }
 export interface IntentAck {
   readonly kind: "intent-ack";
@@ -125,6 +129,8 @@ export interface State {
   /** What outlives intervals, as of the end of interval `keptThrough`; undefined where there is none. */
   readonly kept?: Uint8Array;
   readonly keptThrough: number;
+  /** Intervals below it that are not named were delivered, and are forgotten. 0 where it is absent. */
+  readonly forgottenBelow?: number;
 }
 
 /** A node that is about to stop has nothing more of its own. */

@@ -81,8 +81,8 @@ function intervalView(parts: NodeParts, entry: HeldInterval, decision: Decision 
 }
 
 function stateOf(entry: HeldInterval, decision: Decision | undefined, hasEnded: boolean): IntervalState {
+  if (entry.isComplete && entry.surplus === 0) return "delivered";
   if (entry.isUnmergeable) return "unmergeable";
-  if (entry.isComplete) return "delivered";
   if (decision?.phase === "written") return "writing";
   if (entry.register !== undefined) return "intent";
   return hasEnded ? "due" : "open";

@@ -95,7 +95,7 @@ export class ClusterNode {
     this.#recovery = new Recovery(this.#parts);
     this.#office = new Office(this.#parts, election, this.#recovery, this.#leader);
     this.#follower = new Follower(this.#parts);
-    this.#antiEntropy = new AntiEntropy(this.#parts);
+    this.#antiEntropy = new AntiEntropy(this.#parts, (interval) => this.#leader.decisionOf(interval));
     this.#transfer = new Transfer(this.#parts);
     this.#presence = new Presence(this.#parts);
     this.#departure = new Departure(this.#parts, this.#office, this.#leader);
@@ -109,7 +109,7 @@ export class ClusterNode {
       transfer: this.#transfer,
       poke,
       onClockSet: () => this.#presence.reset(),
-      presentSince: () => this.#speaksSince(),
+      presentSince: () => this.#presence.since,
       mayLead: () => this.#isEligible,
     });
     holdings.restore(saved.registers);
@@ -250,11 +250,6 @@ export class ClusterNode {
    */
   get hasClock(): boolean {
     return this.#presence.hasClock;
-  }
-
-  /** First interval that it can speak for: with its disk, or somebody else's state, all that is remembered. */
-  #speaksSince(): number {
-    return this.#saved.isEmpty && this.#transfer.source === undefined ? this.#presence.since : 0;
   }
 
   #updateEligibility(): void {

@@ -28,7 +28,7 @@ export interface Departments {
   poke(): void;
   /** The clock has gone on by so much at once. */
   onClockSet(): void;
-  /** First interval that this member can speak for. */
+  /** First interval that this member was there for from its beginning. */
   presentSince(): number;
   mayLead(): boolean;
 }
@@ -99,13 +99,14 @@ export class Reception {
         leader.receiveAck(from, message, nowMs);
         return;
       case "done":
+        office.sawTerm(message.term);
         follower.receiveDone(from, message, nowMs);
         return;
       case "pull":
         this.#answerPull(from, message);
         return;
       case "digest":
-        if (office.isLeading) antiEntropy.receive(from, message, nowMs, () => transfer.answer(from, ""));
+        if (office.isLeading && antiEntropy.receive(from, message, nowMs)) transfer.answer(from, "");
         return;
       case "state-request":
         this.#greet(peer, message, nowMs);
@@ -164,17 +165,19 @@ export class Reception {
   #holdOne(delta: Delta): boolean {
     const { counts } = this.#parts;
     const holding = isSoundDelta(delta) ? this.#parts.hold(delta, false) : "refused";
-    if (holding === "held") counts.deltasReceived += 1;
-    else if (holding === "repeated") counts.deltasRepeated += 1;
+    if (holding === "held") {
+      counts.deltasReceived += 1;
+      counts.samplesReceived += delta.samples;
+    } else if (holding === "repeated") counts.deltasRepeated += 1;
     else if (holding === "refused") counts.staleMessages += 1;
-    return holding !== "refused";
+    return holding !== "refused" && holding !== "full";
   }
 
   #answerQuery(from: string, term: number): void {
     const { holdings, world } = this.#parts;
-    const presentSince = this.#to.presentSince();
-    const known = { registers: holdings.registers(), held: holdings.inventory(), presentSince };
-    world.net.send(from, { kind: "query-answer", term, ...known });
+    const { forgottenBelow } = holdings;
+    const known = { registers: holdings.registers(), held: holdings.inventory(), forgottenBelow };
+    world.net.send(from, { kind: "query-answer", term, ...known, presentSince: this.#to.presentSince() });
   }
 
   #answerPull(from: string, { interval, wanted }: Pull): void {

@@ -5,13 +5,14 @@
 import type { QueryAnswer } from "./message.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
+import { Patience } from "./patience.ts";
 
 const ASK_MS = 300;
 
 export class Recovery {
   readonly #parts: NodeParts;
   #term: number | undefined;
-  #beganMs = 0;
+  readonly #patience = new Patience(0);
   #askedMs = 0;
   readonly #answered = new Set<string>();
 
@@ -26,7 +27,7 @@ export class Recovery {
 
   begin(term: number, nowMs: number): void {
     this.#term = term;
-    this.#beganMs = nowMs;
+    this.#patience.reset(nowMs);
     this.#answered.clear();
     this.#ask(nowMs);
   }
@@ -43,7 +44,7 @@ export class Recovery {
     // Where people choose, whoever is there is heard, and nobody else is waited for.
     const live = peers.all().filter((peer) => peer.isLive(nowMs));
     const haveAllAnswered = live.length > 0 && live.every(({ name }) => this.#answered.has(name));
-    return peers.all().length === 0 || haveAllAnswered || nowMs - this.#beganMs >= TIMES.degradedMs;
+    return peers.all().length === 0 || haveAllAnswered || this.#patience.waitedMs(nowMs) >= TIMES.degradedMs;
   }
 
   tick(nowMs: number): void {
@@ -60,10 +61,10 @@ export class Recovery {
 
   receive(from: string, answer: QueryAnswer, nowMs: number): void {
     if (answer.term !== this.#term) return;
-    const { registers, held, presentSince } = answer;
+    const { registers, held, forgottenBelow = 0 } = answer;
     const { holdings, pulls } = this.#parts;
     this.#answered.add(from);
-    holdings.learnForgotten(registers, held, presentSince);
+    holdings.learnForgotten(forgottenBelow, registers, held);
     for (const [interval, register] of registers) this.#parts.registers.merge(interval, register);
     for (const [interval, manifest] of held) {
       if (holdings.open(interval) !== undefined) pulls.want(interval, manifest, [from], nowMs);

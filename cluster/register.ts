@@ -10,6 +10,8 @@ export interface Slot {
   /** Counts what was decided for the interval from 1, over all leaders. */
   readonly revision: number;
   readonly manifest: Manifest;
+  /** Whether something may have been written before that is lost. */
+  readonly isInDoubt?: boolean;
 }
 
 /** What of it has arrived. */

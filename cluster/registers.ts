@@ -42,6 +42,7 @@ export class Registers {
     const merged = mergeRegisters(entry.register, register);
     if (entry.register === undefined || !isSame(entry.register, merged)) {
       entry.setRegister(merged);
+      entry.changedMs = this.#world.clock.monotonicMs();
       this.#save(interval, merged);
     }
     const saving = this.#savings.get(interval);

@@ -111,6 +111,7 @@ export class Replication {
     });
     this.#toldMs.set(peer.name, nowMs);
     this.#counts.deltaBytesSent += bytesOf(deltas);
+    this.#counts.samplesSent += deltas.reduce((sum, { samples }) => sum + samples, 0);
   }
 
   tick(nowMs: number): void {

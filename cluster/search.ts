@@ -2,15 +2,17 @@
 import type { HeldInterval, SlotCheck } from "./held-interval.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
+import { Patience } from "./patience.ts";
 import { isNewer } from "./register.ts";
 
 /** How long it waits for what members are known to hold. */
 const KNOWN_MS = 1000;
 
 interface Look {
-  readonly beganMs: number;
-  /** When the last delta of it came. */
-  foundMs: number;
+  /** Since it was first looked at. */
+  readonly whole: Patience;
+  /** Since the last delta of it came. */
+  readonly vain: Patience;
   missing: number;
   askedMs: number;
 }
@@ -50,33 +52,39 @@ export class Search {
     }
     entry.isUnmergeable = false;
     const look = this.#lookOf(entry, 0, nowMs);
-    return nowMs - look.beganMs >= KNOWN_MS || !this.#parts.pulls.isWaiting(entry.interval, nowMs);
+    return look.whole.waitedMs(nowMs) >= KNOWN_MS || !this.#parts.pulls.isWaiting(entry.interval, nowMs);
   }
 
   #giveUp(entry: HeldInterval): void {
     if (entry.isUnmergeable) return;
     entry.isUnmergeable = true;
-    const { interval, samples, isShed } = entry;
-    this.#parts.world.log.warn("interval.unmergeable", { interval, samples, isShed });
+    const { interval, samples, isShed, surplus } = entry;
+    if (surplus > 0 || !entry.isComplete)
+      this.#parts.world.log.warn("interval.unmergeable", { interval, samples, isShed });
   }
 
   #isInVain(entry: HeldInterval, { slot, missing }: SlotCheck, nowMs: number): boolean {
     const look = this.#lookOf(entry, missing, nowMs);
-    if (missing !== look.missing) look.foundMs = nowMs;
+    if (missing !== look.missing) look.vain.reset(nowMs);
     look.missing = missing;
-    if (entry.isShed) return true;
+    if (entry.isShed || this.#parts.peers.data().length === 0) return true;
     if (nowMs - look.askedMs >= KNOWN_MS) {
       look.askedMs = nowMs;
       const names = this.#parts.peers.data().map(({ name }) => name);
       this.#parts.pulls.want(entry.interval, slot.manifest, names, nowMs);
     }
-    return nowMs - look.foundMs >= TIMES.doubtMs;
+    return look.vain.waitedMs(nowMs) >= TIMES.doubtMs;
   }
 
   #lookOf(entry: HeldInterval, missing: number, nowMs: number): Look {
     let look = this.#looks.get(entry.interval);
     if (look === undefined) {
-      look = { beganMs: nowMs, foundMs: nowMs, missing, askedMs: Number.NEGATIVE_INFINITY };
+      look = {
+        whole: new Patience(nowMs),
+        vain: new Patience(nowMs),
+        missing,
+        askedMs: Number.NEGATIVE_INFINITY,
+      };
       this.#looks.set(entry.interval, look);
     }
     return look;

@@ -75,6 +75,7 @@ export function isSoundMessage(message: Message): boolean {
     case "query-answer":
       return (
         isSoundTerm(message.term) &&
+        isCount(message.forgottenBelow ?? 0) &&
         areSound(message.registers, isSoundRegister) &&
         areSound(message.held, isSoundManifest)
       );
@@ -88,7 +89,11 @@ export function isSoundMessage(message: Message): boolean {
     case "digest":
       return areSound(message.undelivered, isSoundManifest);
     case "state":
-      return areSound(message.registers, isSoundRegister) && areSound(message.held, isSoundManifest);
+      return (
+        isCount(message.forgottenBelow ?? 0) &&
+        areSound(message.registers, isSoundRegister) &&
+        areSound(message.held, isSoundManifest)
+      );
     default:
       return true;
   }

@@ -25,6 +25,8 @@ export function noCounts(): ClusterCounts {
     inDoubt: 0,
     deltasReceived: 0,
     deltasRepeated: 0,
+    samplesReceived: 0,
+    samplesSent: 0,
     deltaBytesSent: 0,
     backlogDropped: 0,
     lateSamples: 0,

@@ -7,8 +7,9 @@
 import type { Delta } from "./delta.ts";
 import { FoldOrder } from "./fold-order.ts";
 import type { HeldInterval } from "./held-interval.ts";
-import type { Holdings } from "./holdings.ts";
+import type { Holdings, Rows } from "./holdings.ts";
 import { deltasOf, type Manifest } from "./manifest.ts";
+import type { Register } from "./register.ts";
 import type { Writer } from "./world.ts";
 
 /** Tables further back are dropped, and folded anew when they are wanted. */
@@ -39,7 +40,7 @@ export class Tables {
   /** Folds a new delta where that is of use. now: interval of the cluster clock. */
   foldNew(entry: HeldInterval, delta: Delta, now: number): void {
     if (entry.isHeldBack || this.isClosed(entry)) return;
-    if (entry.interval < now - BACK_MAX) return;
+    if (entry.interval < now - BACK_MAX || this.#writer.isCrowded?.() === true) return;
     // All but this one, or none of them, are in the table.
     if ((entry.table?.size ?? 0) !== entry.size - 1) return;
     this.fold(entry, delta);
@@ -85,10 +86,12 @@ export class Tables {
     for (const entry of this.#holdings.entries()) {
       const { delivered } = entry;
       if (delivered !== undefined && delivered === entry.closedFor) continue;
+      // What this member wrote and closed last is not undone for a former revision that has arrived only now.
+      if (entry.pending !== delivered && entry.pending?.slot.manifest === entry.closedAs) continue;
       if (delivered !== undefined && delivered.missing === 0 && !isBusy(entry)) {
         this.#closeAs(entry, delivered.slot.manifest);
         entry.closedFor = delivered;
-      } else if (!this.isClosed(entry) && entry.interval >= now - BACK_MAX) {
+      } else if (!this.isClosed(entry) && !entry.isUnmergeable && entry.interval >= now - BACK_MAX) {
         // Its turn may come yet; what follows waits for it.
         return;
       }
@@ -97,7 +100,6 @@ export class Tables {
 
   #closeAs(entry: HeldInterval, manifest: Manifest): void {
     const delivered = entry.delivered!;
-    if (entry.interval <= this.#keptThrough) entry.closedAs ??= manifest;
     if (entry.closedAs !== undefined && isSameSet(entry.closedAs, entry)) return;
     const isWhole = entry.size === delivered.set.size && (entry.table?.size ?? 0) === entry.size;
     if (!isWhole) this.ensure(entry, manifest);
@@ -112,13 +114,25 @@ export class Tables {
     }
   }
 
-  /** What outlives the intervals through this one came from somebody else. */
-  keepElsewhere(through: number): void {
+  /** Through which interval what is kept is what was delivered; -1 where nothing is. */
+  keptThrough(): number {
+    const differs = this.#holdings.entries().find((entry) => {
+      const { delivered, closedFor, register, size } = entry;
+      const isLost = size === 0 && register !== undefined && !entry.isComplete;
+      return !isLost && (delivered !== closedFor || !this.isClosed(entry));
+    });
+    return Math.min(this.#closedThrough, (differs?.interval ?? Number.MAX_SAFE_INTEGER) - 1);
+  }
+
+  /** What outlives the intervals through this one came from somebody else, who had closed them as delivered. */
+  keepElsewhere(through: number, registers: Rows<Register>): void {
     this.#closedThrough = Math.max(this.#closedThrough, through);
     this.#keptThrough = through;
-    for (const entry of this.#holdings.entries()) {
-      if (entry.interval > through) return;
+    for (const [interval, { delivered }] of registers) {
+      const entry = interval <= through ? this.#holdings.get(interval) : undefined;
+      if (entry === undefined) continue;
       this.drop(entry);
+      entry.closedAs = delivered?.manifest;
     }
   }
 

@@ -6,6 +6,7 @@
 import type { State } from "./message.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
+import { Patience } from "./patience.ts";
 
 const ASK_MS = 300;
 const ASK_AGAIN_MS = 3000;
@@ -15,6 +16,7 @@ const ASKS_FOR_MS = 60_000;
 export class Transfer {
   readonly #parts: NodeParts;
   #beganMs = 0;
+  readonly #patience = new Patience(0);
   readonly #askedMs = new Map<string, number>();
   readonly #answered = new Set<string>();
   /** Peers that have answered and know no more than this member. */
@@ -41,6 +43,7 @@ export class Transfer {
 
   begin(nowMs: number): void {
     this.#beganMs = nowMs;
+    this.#patience.reset(nowMs);
     this.#check(nowMs);
   }
 
@@ -69,7 +72,7 @@ export class Transfer {
 
   #check(nowMs: number): void {
     const areAllNew = this.#parts.peers.data().every(({ name }) => this.#newcomers.has(name));
-    if (areAllNew || nowMs - this.#beganMs >= TIMES.aloneMs) this.#hasState = true;
+    if (areAllNew || this.#patience.waitedMs(nowMs) >= TIMES.aloneMs) this.#hasState = true;
   }
 
   /**
@@ -79,9 +82,11 @@ export class Transfer {
   answer(to: string, incarnation: string): void {
     const { peers, world, holdings, tables } = this.#parts;
     if (peers.isSelfWitness || this.#answering.has(to)) return;
-    const keptThrough = this.#hasState ? Math.max(tables.closedThrough, 0) : -1;
+    const keptThrough = this.#hasState ? Math.max(tables.keptThrough(), 0) : -1;
+    const { forgottenBelow } = holdings;
+    const known = { registers: holdings.registers(), held: holdings.inventory(), forgottenBelow };
+    const state = { ...known, keptThrough };
     const send = (kept: Uint8Array | undefined): void => {
-      const state = { registers: holdings.registers(), held: holdings.inventory(), keptThrough };
       const message = { kind: "state", incarnation, ...state } as const;
       world.net.send(to, kept === undefined ? message : { ...message, kept });
     };
@@ -98,9 +103,9 @@ export class Transfer {
 
   receive(from: string, state: State, nowMs: number): void {
     const { settings, holdings, pulls, tables, world } = this.#parts;
-    const { registers, held, kept, keptThrough } = state;
+    const { registers, held, kept, keptThrough, forgottenBelow = 0 } = state;
     const knows = keptThrough >= 0;
-    if (knows) holdings.learnForgotten(registers, held, 0);
+    holdings.learnForgotten(forgottenBelow, registers, held);
     for (const [interval, register] of registers) this.#parts.registers.merge(interval, register);
     for (const [interval, manifest] of held) {
       if (holdings.open(interval) !== undefined) pulls.want(interval, manifest, [from], nowMs);
@@ -116,7 +121,7 @@ export class Transfer {
     if (kept !== undefined && !this.#hasKept && tables.closedThrough < 0) {
       this.#hasKept = true;
       world.writer.importKept(kept);
-      tables.keepElsewhere(keptThrough);
+      tables.keepElsewhere(keptThrough, registers);
     }
     if (!this.#hasState) world.log.info("state.received", { from, registers: registers.length });
     this.#hasState = true;

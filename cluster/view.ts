@@ -45,6 +45,10 @@ export interface ClusterCounts {
   inDoubt: number;
   deltasReceived: number;
   deltasRepeated: number;
+  /** Samples of deltas that came from peers, repetitions apart. */
+  samplesReceived: number;
+  /** Samples of deltas sent to peers, each time that they are. */
+  samplesSent: number;
   deltaBytesSent: number;
   /** Deltas dropped for a peer whose backlog was full; it may still pull them. */
   backlogDropped: number;
@@ -81,4 +85,20 @@ export interface ClusterView {
   readonly counts: Readonly<ClusterCounts>;
   /** What somebody should look at, in words. */
   readonly alarms: readonly string[];
+}
+
+/** How an agent stands to the members. */
+export interface AgentStanding {
+  /** The member that takes its snapshots; undefined while there is none. */
+  readonly member: string | undefined;
+  /** In memory. */
+  readonly heldDeltas: number;
+  readonly heldBytes: number;
+  readonly spooledBytes: number;
+  /** Those that members hold safely. */
+  readonly ackedDeltas: number;
+  /** Samples that there was no room for, or that the disk has lost. */
+  readonly droppedSamples: number;
+  /** Changes from one member to another. */
+  readonly failovers: number;
 }

@@ -89,6 +89,8 @@ export interface Writer {
   sinks(): readonly string[];
   /** Adds a delta to its interval's table, which is begun where there is none. */
   fold(delta: Delta): void;
+  /** Whether so much waits to be folded that what can be folded later should be. */
+  isCrowded?(): boolean;
   /** Drops an interval's table. */
   drop(interval: number): void;
   /**

@@ -34,7 +34,6 @@ export function checkElection(
   checkPart("etcd", [wait, etcd.requestTimeoutMs], ["ttl", etcd.ttlMs], 2, reader);
   checkPart("consul", [wait, consul.requestTimeoutMs], ["session-ttl", consul.sessionTtlMs], 2, reader);
   const lease: Time = ["lease-duration", kubernetes.leaseDurationMs];
-  checkPart("kubernetes", ["renew-interval", kubernetes.renewIntervalMs], lease, 2, reader);
   checkPart("kubernetes", [wait, kubernetes.requestTimeoutMs], lease, 2, reader);
   checkEtcd(etcd, reader, lines);
 }

@@ -130,7 +130,6 @@ export const KUBERNETES = {
   namespace: one("namespace", objectName(true), "", "Namespace of the Lease"),
   lease: one("lease", objectName(false), "bioyino", "Name of the Lease"),
   "lease-duration": one("leaseDurationMs", duration("2s", "5m"), "15s", "Life of it without the leader"),
-  "renew-interval": one("renewIntervalMs", duration("100ms", "1m"), "2s", "Pace at which it is renewed"),
   "request-timeout": one("requestTimeoutMs", duration("50ms", "1m"), "2s", "Wait for an answer"),
   "token-file": one("tokenFile", path, `${ACCOUNT}/token`, "File with the token, read anew for each use"),
   "tls-ca": one("tlsCa", path, `${ACCOUNT}/ca.crt`, "Certificates (PEM) to trust"),

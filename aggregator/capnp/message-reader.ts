@@ -13,6 +13,7 @@ export type MessageKind = "v1" | "v2" | "malformed";
  */
 export type MetricTaker = (message: Message, metric: PeerMetric, reason: number) => void;
 
+// One message is read at a time, from its beginning to its end.
 const root = new StructView();
 const element = new StructView();
 const metrics = new ListView();

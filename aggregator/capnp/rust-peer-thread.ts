@@ -6,6 +6,7 @@ import { isMainThread, type MessagePort, parentPort, workerData } from "node:wor
 import { Counters } from "../../shared/counters.ts";
 import { CONTROL_RUN, TICK_MS } from "../../shared/udp.ts";
 import { reportFailure, reportReady } from "../../shared/worker.ts";
+import { intervalClock } from "../cluster-words.ts";
 import { INTAKE_COUNTERS } from "../counters.ts";
 import type { PeerLimits } from "./peer-connections.ts";
 import { PEER_COUNTERS, type PeerFault } from "./peer-counters.ts";
@@ -18,6 +19,8 @@ export interface RustPeerThreadData extends WriterOptions {
   readonly limits?: Partial<PeerLimits>;
   /** Takes frames, and null behind the last; it has to be in the transfer list. */
   readonly store: MessagePort;
+  /** See ClusterWords; undefined where there is no cluster. */
+  readonly words: SharedArrayBuffer | undefined;
   /** Bytes of snapshots that may wait for the store. */
   readonly backlogBytesMax: number;
   /** CONTROL_RUN, or anything else to end; in shared memory. */
@@ -62,7 +65,7 @@ async function serve(port: MessagePort, data: RustPeerThreadData): Promise<void>
   };
   const listener = await RustPeerListener.open(data, {
     ...data,
-    nowMs: Date.now,
+    nowMs: intervalClock(data.words),
     post,
     counters,
     peerCounters: new Counters(PEER_COUNTERS, data.peerCounters),

@@ -2,7 +2,8 @@
 import { TYPE_JSON, TYPE_TEXT } from "../../shared/http.ts";
 import { METRIC_TYPES } from "../../shared/metric.ts";
 import { TYPE_METRICS } from "../../shared/standard-routes.ts";
-import { NUMBER, SCHEMAS, type Schema, TEXT } from "./schemas.ts";
+import { NUMBER, type Schema, TEXT } from "./schema.ts";
+import { SCHEMAS } from "./schemas.ts";
 
 interface Parameter {
   readonly name: string;
@@ -69,7 +70,7 @@ export const OPENAPI = {
     },
     "/metrics": { get: open("Own metrics", { 200: plain("Prometheus text exposition", TYPE_METRICS) }) },
     "/status": {
-      get: open("Leadership, listeners, limits and sinks; offenders for who may see names", {
+      get: open("Leadership, the cluster, listeners, limits and sinks; offenders for who may see names", {
         200: json("Status", "Status"),
       }),
     },
@@ -93,11 +94,34 @@ export const OPENAPI = {
         ...guarded("Sets the state of the consensus, and who leads", {
           200: json("The status after it", "Status"),
           400: json("The body is faulty", "Error"),
-          409: json("One node alone cannot do that", "Error"),
+          409: json("That cannot be done: why", "Error"),
           413: json("The body is too long", "Error"),
         }),
         requestBody: json("The command", "Consensus"),
       },
+    },
+    "/members": {
+      get: open("The nodes of the cluster, as this one sees them", {
+        200: json("Members", "Members"),
+        404: json("There is no cluster", "Error"),
+      }),
+    },
+    "/transfer": {
+      post: {
+        ...guarded("Hands leadership over", {
+          200: json("It goes there", "Outcome"),
+          400: json("The body is faulty", "Error"),
+          409: json("That cannot be done: why", "Error"),
+          413: json("The body is too long", "Error"),
+        }),
+        requestBody: json("To whom; any that is fit where no name is given", "Transfer"),
+      },
+    },
+    "/drain": {
+      post: guarded("Hands everything over, and ends the process as SIGTERM does", {
+        202: json("It has begun", "Outcome"),
+        413: json("The body is too long", "Error"),
+      }),
     },
     "/series": {
       get: guarded("Series of the open intervals", { 200: json("Series", "Series"), ...UNANSWERED }, [

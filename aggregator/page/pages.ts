@@ -4,7 +4,7 @@ import { type Log, rateLimited } from "../../shared/log.ts";
 import { type AdminPort, openAdminPort } from "./admin-port.ts";
 import { aggregatorRoutes, refuse } from "./routes.ts";
 import { matchOf, QueryFault } from "./series-pages.ts";
-import { Standing } from "./standing.ts";
+import { firstConsensus, Standing } from "./standing.ts";
 import { type AnswerMessage, type AskMessage, StoreClient } from "./store-client.ts";
 import { type TailedMessage, TailHub } from "./tail-hub.ts";
 import { serveTail } from "./tail-socket.ts";
@@ -23,7 +23,8 @@ export class Pages {
   readonly #log: Log;
   readonly #client: StoreClient;
   readonly #tails: TailHub;
-  readonly #standing = new Standing();
+  readonly #standing: Standing;
+  readonly #everyLog: Log;
   #http: HttpServer | undefined;
   #admin: AdminPort | undefined;
 
@@ -39,8 +40,14 @@ export class Pages {
       lastFlush: () => view.lastFlush(),
       senderHost: (hash) => view.senderHost(hash),
       reload: () => view.reload(),
+      cluster: () => view.cluster(),
+      clusterAlarms: () => view.clusterAlarms(),
+      command: (command) => view.command(command),
+      drain: () => view.drain(),
       ask: this.#client.ask,
     };
+    this.#standing = new Standing(firstConsensus(view.config()));
+    this.#everyLog = log;
     this.#log = rateLimited(log);
     this.#tails = new TailHub(this.#client.ask);
   }
@@ -60,7 +67,9 @@ export class Pages {
     const { management, admin } = this.#view.config().aggregator;
     const context = { view: this.#view, standing: this.#standing, log: this.#log };
     if (management !== undefined) {
-      this.#http = await startHttp(management, aggregatorRoutes(context), this.#log, {
+      // No change may be missing from the log; who may make one has been let in.
+      const routes = aggregatorRoutes({ ...context, log: this.#everyLog });
+      this.#http = await startHttp(management, routes, this.#log, {
         upgrades: [this.#tailUpgrade()],
         hasJsonErrors: true,
       });

@@ -1,30 +1,19 @@
 /** JSON schemas of the answers, for openapi.json. A test holds real answers against them. */
-import { METRIC_TYPES } from "../../shared/metric.ts";
-
-/** A JSON schema, as OpenAPI 3.1 has it. */
-export type Schema = Readonly<Record<string, unknown>>;
-
-export const TEXT: Schema = { type: "string" };
-export const NUMBER: Schema = { type: "number" };
-const COUNT: Schema = { type: "integer", minimum: 0 };
-const FLAG: Schema = { type: "boolean" };
-const TYPE: Schema = { type: "string", enum: METRIC_TYPES };
-const COUNTS: Schema = { type: "object", additionalProperties: NUMBER };
-const TEXTS_BY_NAME: Schema = { type: "object", additionalProperties: TEXT };
-
-function list(items: Schema): Schema {
-  return { type: "array", items };
-}
-
-/** An object whose properties are all there, but for those named optional; it has no others. */
-function record(properties: Readonly<Record<string, Schema>>, ...optional: readonly string[]): Schema {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name));
-  return { type: "object", properties, required, additionalProperties: false };
-}
-
-function orNull(schema: Schema): Schema {
-  return { anyOf: [schema, { type: "null" }] };
-}
+import { CLUSTER, CLUSTER_READINESS, CLUSTER_SCHEMAS, CLUSTER_TOP } from "./cluster-schemas.ts";
+import {
+  COUNT,
+  COUNTS,
+  FLAG,
+  list,
+  NUMBER,
+  oneOf,
+  orNull,
+  record,
+  type Schema,
+  TEXT,
+  TEXTS_BY_NAME,
+  TYPE,
+} from "./schema.ts";
 
 const OFFENDER = record({ name: TEXT, series: COUNT, refusedLines: COUNT });
 const OFFENDERS = record({
@@ -69,31 +58,40 @@ const FLUSH: Schema = {
 /** By name; answers refer to them as #/components/schemas/NAME. */
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Error: record({ error: TEXT }),
-  Readiness: record({ ready: FLAG, health: TEXT, listen: list(TEXT), sinks: TEXTS_BY_NAME }),
-  Status: record({
-    "leader-status": FLAG,
-    "consensus-status": { type: "string", enum: ["enabled", "paused", "disabled"] },
-    version: TEXT,
-    ready: FLAG,
-    health: { type: "string", enum: ["up", "down"] },
-    listen: list(TEXT),
-    listeners: list(LISTENER),
-    intakes: list(
-      record({ name: TEXT, received: COUNT, accepted: COUNT, dropped: COUNT, kernelDrops: COUNT }),
-    ),
-    intervalMs: COUNT,
-    openIntervals: COUNT,
-    openSeries: COUNT,
-    openBytes: COUNT,
-    keptSeries: COUNT,
-    heldBytes: COUNT,
-    flushedIntervals: COUNT,
-    lastFlush: orNull(FLUSH),
-    alarms: list(TEXT),
-    limits: COUNTS,
-    offenders: orNull(OFFENDERS),
-    sinks: list(SINK),
-  }),
+  Readiness: record(
+    { ready: FLAG, health: TEXT, listen: list(TEXT), sinks: TEXTS_BY_NAME, cluster: CLUSTER_READINESS },
+    "cluster",
+  ),
+  ...CLUSTER_SCHEMAS,
+  Status: record(
+    {
+      "leader-status": FLAG,
+      "consensus-status": oneOf("enabled", "paused", "disabled"),
+      version: TEXT,
+      ready: FLAG,
+      health: oneOf("up", "down"),
+      listen: list(TEXT),
+      listeners: list(LISTENER),
+      intakes: list(
+        record({ name: TEXT, received: COUNT, accepted: COUNT, dropped: COUNT, kernelDrops: COUNT }),
+      ),
+      intervalMs: COUNT,
+      openIntervals: COUNT,
+      openSeries: COUNT,
+      openBytes: COUNT,
+      keptSeries: COUNT,
+      heldBytes: COUNT,
+      flushedIntervals: COUNT,
+      lastFlush: orNull(FLUSH),
+      alarms: list(TEXT),
+      limits: COUNTS,
+      offenders: orNull(OFFENDERS),
+      sinks: list(SINK),
+      // Only where there is one.
+      cluster: CLUSTER,
+    },
+    "cluster",
+  ),
   Stats: record({ ts: COUNT, metrics: COUNTS }),
   Consensus: record({ "consensus-command": { type: "array", items: TEXT, minItems: 2, maxItems: 2 } }),
   Series: record({
@@ -118,27 +116,31 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       }),
     ),
   }),
-  Top: record({
-    version: TEXT,
-    atMs: COUNT,
-    intervalMs: COUNT,
-    received: COUNT,
-    dropped: COUNT,
-    kernelDrops: COUNT,
-    bytes: COUNT,
-    lost: COUNT,
-    flushedIntervals: COUNT,
-    openIntervals: COUNT,
-    openSeries: COUNT,
-    openBytes: COUNT,
-    flushMs: NUMBER,
-    flushLagMs: NUMBER,
-    prefixes: list(OFFENDER),
-    senders: list(OFFENDER),
-    clashes: list(TEXT),
-    sinks: list(SINK),
-    alarms: list(TEXT),
-  }),
+  Top: record(
+    {
+      version: TEXT,
+      atMs: COUNT,
+      intervalMs: COUNT,
+      received: COUNT,
+      dropped: COUNT,
+      kernelDrops: COUNT,
+      bytes: COUNT,
+      lost: COUNT,
+      flushedIntervals: COUNT,
+      openIntervals: COUNT,
+      openSeries: COUNT,
+      openBytes: COUNT,
+      flushMs: NUMBER,
+      flushLagMs: NUMBER,
+      prefixes: list(OFFENDER),
+      senders: list(OFFENDER),
+      clashes: list(TEXT),
+      sinks: list(SINK),
+      alarms: list(TEXT),
+      cluster: CLUSTER_TOP,
+    },
+    "cluster",
+  ),
   Explanation: record({
     listener: TEXT,
     dialect: TEXT,
@@ -181,7 +183,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         path: TEXT,
         before: orNull(TEXT),
         after: orNull(TEXT),
-        applies: { type: "string", enum: ["now", "next interval", "restart"] },
+        applies: oneOf("now", "next interval", "restart"),
       }),
     ),
     message: TEXT,

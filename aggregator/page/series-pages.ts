@@ -1,8 +1,8 @@
 /** The pages about series: search, deletion, and the last intervals with their values. */
 import { type HttpRequest, type HttpResponse, jsonResponse } from "../../shared/http.ts";
-import type { Log } from "../../shared/log.ts";
 import { METRIC_TYPES, type MetricType } from "../../shared/metric.ts";
 import { patternFault } from "../../shared/pattern.ts";
+import type { Change } from "./audit.ts";
 import type { AggregatorView } from "./view.ts";
 
 /** Series or rows in an answer, unless the request says. */
@@ -21,17 +21,12 @@ export async function seriesPage({ query }: HttpRequest, view: AggregatorView): 
 }
 
 /** DELETE /series?match=&type= */
-export async function deletePage(
-  { query, client }: HttpRequest,
-  view: AggregatorView,
-  log: Pick<Log, "info">,
-): Promise<HttpResponse> {
+export async function deletePage({ query }: HttpRequest, view: AggregatorView): Promise<Change> {
   // To forget everything is a decision that must be written.
   const match = matchOf(query, undefined);
   const type = typeOf(query);
   const answer = await view.ask({ kind: "delete", match, ...type });
-  log.info("series.deleted", { match, ...type, deleted: answer.deleted, client });
-  return jsonResponse(200, answer);
+  return { response: jsonResponse(200, answer), fields: { match, ...type, deleted: answer.deleted } };
 }
 
 /** GET /history?match=&limit= */

@@ -1,8 +1,11 @@
 /** The pages /status and /stats. bioyino's fields keep their names and meanings. */
+import { nodeName } from "../../cluster/running/member-settings.ts";
 import { type HttpResponse, jsonResponse, TYPE_JSON, TYPE_TEXT } from "../../shared/http.ts";
+import { flushWaitMs, isLeader, isReady, newestDelivered } from "../cluster-standing.ts";
 import type { StatsReading } from "../own-stats.ts";
 import type { Offenders } from "../questions.ts";
 import { droppedLines } from "../totals.ts";
+import { clusterStatus } from "./cluster-status.ts";
 import type { Standing } from "./standing.ts";
 import type { AggregatorView } from "./view.ts";
 
@@ -19,14 +22,16 @@ export async function statusPage(
   isTrusted: boolean,
 ): Promise<HttpResponse> {
   const { store, sinks, intakes } = view.totals();
-  const { aggregator } = view.config();
+  const config = view.config();
+  const { intervalMs } = config.aggregator;
   const listeners = view.listeners();
+  const cluster = view.cluster();
   const body = {
     // A node without a cluster is its own leader.
-    "leader-status": true,
+    "leader-status": cluster === undefined || isLeader(cluster),
     "consensus-status": standing.consensus,
     version: view.version,
-    ready: view.isReady() && standing.health === "up",
+    ready: isNodeReady(view, standing),
     health: standing.health,
     listen: listeners.map(({ listen }) => listen),
     listeners,
@@ -38,7 +43,7 @@ export async function statusPage(
       dropped: droppedLines(counts),
       kernelDrops: counts.kernelDrops,
     })),
-    intervalMs: aggregator.intervalMs,
+    intervalMs,
     openIntervals: store.openIntervals,
     openSeries: store.openSeries,
     openBytes: store.openBytes,
@@ -50,26 +55,45 @@ export async function statusPage(
     limits: limitsOf(view),
     offenders: isTrusted ? await offendersOf(view) : null,
     sinks,
+    ...(cluster !== undefined && { cluster: clusterStatus(cluster, nodeName(config), intervalMs) }),
   };
   return { status: 200, type: TYPE_JSON, body: `${JSON.stringify(body, null, 2)}\n` };
 }
 
+/** Whether lines had better be sent here. */
+export function isNodeReady(view: AggregatorView, standing: Standing): boolean {
+  const cluster = view.cluster();
+  return view.isReady() && standing.health === "up" && (cluster === undefined || isReady(cluster));
+}
+
 /** What somebody should look at, in words; empty when all is well. */
 export function alarmsOf(view: AggregatorView, nowMs: number = Date.now()): string[] {
-  const { intervalMs, watchdogIntervals, lateWindowMs } = view.config().aggregator;
-  const last = view.lastFlush();
-  const alarms: string[] = [];
-  if (watchdogIntervals > 0) {
-    // Nothing was flushed before the process began.
-    const lastMs = last === undefined ? performance.timeOrigin : (last.interval + 1) * intervalMs;
-    const lateMs = nowMs - lastMs - lateWindowMs;
-    const missing = Math.floor(lateMs / intervalMs);
-    if (missing > watchdogIntervals) alarms.push(`no interval was flushed for ${missing} intervals`);
+  const missing = missingIntervals(view, nowMs);
+  const alarms = [...view.clusterAlarms()];
+  if (missing > 0) {
+    const what =
+      view.cluster() === undefined ? "no interval was flushed" : "no node has delivered an interval";
+    alarms.unshift(`${what} for ${missing} intervals`);
   }
   for (const { name, state, lastError } of view.totals().sinks) {
     if (state === "retrying") alarms.push(`${name} does not take rows: ${lastError ?? "unknown fault"}`);
   }
   return alarms;
+}
+
+/** Intervals that should have been flushed, where they are too many; 0 where all is well. */
+function missingIntervals(view: AggregatorView, nowMs: number): number {
+  const config = view.config();
+  const { intervalMs, watchdogIntervals } = config.aggregator;
+  const standing = view.cluster();
+  // Nothing is flushed by an agent.
+  if (watchdogIntervals === 0 || standing?.role === "agent") return 0;
+  const last = standing === undefined ? view.lastFlush()?.interval : newestDelivered(standing);
+  // Nothing was flushed before the process began.
+  const startMs = performance.timeOrigin;
+  const lastMs = last === undefined ? startMs : Math.max(startMs, (last + 1) * intervalMs);
+  const missing = Math.floor((nowMs - lastMs - flushWaitMs(config)) / intervalMs);
+  return missing > watchdogIntervals ? missing : 0;
 }
 
 function limitsOf(view: AggregatorView): object {

@@ -1,7 +1,9 @@
 /** The page /top: what `bioyino top` draws. Counts are since the start; rates are for who asks twice. */
+import { nodeName } from "../../cluster/running/member-settings.ts";
 import type { Offender } from "../questions.ts";
 import type { SinkStatus } from "../sink/sink.ts";
 import { droppedLines, sumIntakes, sumSockets } from "../totals.ts";
+import { type ClusterTop, clusterTop } from "./cluster-status.ts";
 import { alarmsOf, offendersOf } from "./status.ts";
 import type { AggregatorView } from "./view.ts";
 
@@ -32,12 +34,15 @@ export interface TopPage {
   readonly clashes: readonly string[];
   readonly sinks: readonly SinkStatus[];
   readonly alarms: readonly string[];
+  /** Absent where there is none. */
+  readonly cluster?: ClusterTop;
 }
 
 /** Reads the aggregator as it is now. */
 export async function topPage(view: AggregatorView): Promise<TopPage> {
   const offenders = await offendersOf(view);
   const totals = view.totals();
+  const cluster = view.cluster();
   const { store, sinks, intakes } = totals;
   return {
     version: view.version,
@@ -59,5 +64,6 @@ export async function topPage(view: AggregatorView): Promise<TopPage> {
     clashes: offenders?.clashes.map(({ key }) => key) ?? [],
     sinks,
     alarms: alarmsOf(view),
+    ...(cluster !== undefined && { cluster: clusterTop(cluster, nodeName(view.config())) }),
   };
 }

@@ -1,5 +1,7 @@
 /** What the pages are told of the aggregator, and what they may ask of it. */
+import type { ClusterCommand, CommandOutcome } from "../../cluster/running/member-command.ts";
 import type { SuiteConfig } from "../../shared/config.ts";
+import type { ClusterStanding } from "../cluster-messages.ts";
 import type { StatsReading } from "../own-stats.ts";
 import type { ReloadOutcome } from "../reload.ts";
 import type { FlushReport } from "../store.ts";
@@ -34,4 +36,12 @@ export interface AggregatorView {
   senderHost(hash: string): string | undefined;
   readonly ask: Ask;
   reload(): Promise<ReloadOutcome>;
+  /** As it was told last; undefined where there is no cluster. */
+  cluster(): ClusterStanding | undefined;
+  /** What somebody should look at in the cluster, in words. */
+  clusterAlarms(): readonly string[];
+  /** Tells the cluster something; there must be one. */
+  command(command: ClusterCommand): Promise<CommandOutcome>;
+  /** Begins to stop, as by SIGTERM; returns at once. From then on it is not ready. */
+  drain(): void;
 }

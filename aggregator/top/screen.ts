@@ -2,6 +2,7 @@
 import { showText } from "../../shared/name-text.ts";
 import { formatRate, formatShare } from "../../shared/terminal/figures.ts";
 import { fitEnd, fitMiddle } from "../../shared/terminal/text-width.ts";
+import { formatAge, formatBytes } from "../command/amount-text.ts";
 import type { TopPage } from "../page/top.ts";
 import type { Offender } from "../questions.ts";
 import type { SinkStatus } from "../sink/sink.ts";
@@ -76,7 +77,25 @@ function summarize(before: TopPage | undefined, now: TopPage): Line[] {
   return [
     { text: flow.join("   "), style: bad > 0 ? "red" : "plain" },
     { text: store.join("   "), style: "plain" },
+    ...clusterLine(now),
   ];
+}
+
+/** `cluster follower of node-a   term 7   peers 2 of 2   lag 20 ms   backlog 0` */
+function clusterLine({ cluster }: TopPage): Line[] {
+  if (cluster === undefined) return [];
+  const { role, leader, term, peers, peersUp, lagMs, backlogBytes } = cluster;
+  if (role === "agent") return [{ text: "cluster agent", style: "plain" }];
+  const others = leader === null ? ", nobody leads" : ` of ${leader}`;
+  const parts = [
+    `cluster ${role}${role === "leader" ? "" : others}`,
+    `term ${term}`,
+    `peers ${peersUp} of ${peers}`,
+    `lag ${formatAge(lagMs)}`,
+    `backlog ${formatBytes(backlogBytes)}`,
+  ];
+  const isWell = leader !== null && peersUp === peers;
+  return [{ text: parts.join("   "), style: isWell ? "plain" : "red" }];
 }
 
 function sinkTable(before: TopPage | undefined, now: TopPage, width: number): Line[] {
@@ -141,12 +160,6 @@ const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 
 function formatCount(count: number): string {
   return Number.isFinite(count) ? GROUPED.format(count) : "?";
-}
-
-/** `512`, `3.4k`, `12.0m`. */
-function formatBytes(bytes: number): string {
-  const [unit, size] = bytes >= 2 ** 30 ? ["g", 2 ** 30] : bytes >= 2 ** 20 ? ["m", 2 ** 20] : ["k", 2 ** 10];
-  return bytes < 1024 ? String(bytes) : `${(bytes / Number(size)).toFixed(1)}${unit}`;
 }
 
 function paint({ text, style }: Line, width: number, hasColour: boolean): string {

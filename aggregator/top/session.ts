@@ -66,6 +66,7 @@ function isTopPage(value: unknown): value is TopPage {
   const fields = Object(value) as Record<string, unknown>;
   return (
     NUMBERS.every((name) => typeof fields[name] === "number") &&
-    LISTS.every((name) => Array.isArray(fields[name]))
+    LISTS.every((name) => Array.isArray(fields[name])) &&
+    (fields.cluster === undefined || Object(fields.cluster) === fields.cluster)
   );
 }

@@ -29,6 +29,6 @@ export class DiskFaults {
     if (toldMs !== undefined && Math.abs(nowMs - toldMs) < TELL_MS) return;
     this.#toldMs.set(file, nowMs);
     const reason = error instanceof Error ? error.message : String(error);
-    this.#log.warn("state.fault", { folder: this.#folder, file, reason, failedWrites: this.failedWrites });
+    this.#log.warn("state.fault", { folder: this.#folder, file, reason });
   }
 }

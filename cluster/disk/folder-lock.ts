@@ -72,7 +72,8 @@ function pathOf(folder: string, number: number): string {
 }
 
 function heldBy(folder: string, holder: string): OperatorError {
-  const remedy = "stop that one, or give each node a folder of its own";
+  const remedy =
+    "stop that one, or give each node its own folder; one that another machine held is free after 30 s";
   return new OperatorError(`aggregator.state-dir is ${folder}, which is held by ${holder}; ${remedy}`);
 }
 

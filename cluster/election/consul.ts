@@ -1,16 +1,17 @@
 /**
- * The lock in Consul: a key that a session of this node locks. The key's value is {"leader":NAME,"term":N}; it
- * stays when the lock goes, for the next term.
+ * The lock in Consul: a key that a session of this node locks. The key's value is
+ * {"leader":NAME,"term":N}; it stays when the lock goes, for the next term.
  *
  * A transaction takes the lock only where the key is as it was read, so that no term is used twice. The term
  * is one above the highest of the last, the key's index at the time of reading, and what this node knows.
  *
- * The session lives by its time to live alone. With a health check, as Consul has by default, it ends when the
- * agent's node seems to fail, which may be before this node's lease is over. Consul never ends a session
- * before its time to live, and may take twice that; so a dead leader's place is free after one to two times
- * ttlMs and the lock delay. The lock delay stands in for what the lease does already, and for the registers: a
- * second of it is for clocks that run apart, not Consul's 15. Sessions that people destroy end at once: then
- * the old leader and a new one may be there together until the old one looks, told apart by their terms.
+ * The session lives by its time to live alone. With a health check, as Consul has by default, it ends
+ * when the agent's node seems to fail, which may be before this node's lease is over. Consul never ends a
+ * session before its time to live, and may take twice that; so a dead leader's place is free after one to
+ * two times ttlMs and the lock delay. The lock delay stands in for what the lease does already, and for
+ * the registers: a second of it is for clocks that run apart, not Consul's 15. Sessions that people
+ * destroy end at once: then the old leader and a new one may be there together until the old one looks,
+ * told apart by their terms.
  */
 import type { Clock } from "../../shared/clock.ts";
 import {

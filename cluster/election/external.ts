@@ -1,6 +1,6 @@
 /**
- * Leadership that a store outside gives: etcd, Consul or Kubernetes. This is the part that they share: when to
- * try, when to renew, and when to stop.
+ * Leadership that a store outside gives: etcd, Consul or Kubernetes. This is the part that they share:
+ * when to try, when to renew, and when to stop.
  *
  *   follower --acquire--> leader --renew--> leader ... --lease over, lost, given up--> release --> follower
  *

@@ -9,8 +9,8 @@
  *
  * Every write names the resourceVersion that it changes, so of several writers one wins. Whether a holder is
  * alive is seen from changes of the object alone, on this machine's monotonic clock: clocks of machines are
- * never compared. A dead leader's place is free ttlMs after it was last seen to renew, and is taken a third of
- * ttlMs later at most.
+ * never compared. A dead leader's place is free ttlMs after it was last seen to renew, and is taken a
+ * third of ttlMs later at most.
  *
  * Where somebody deletes the object, a new one begins with a term above all that its maker knows of. Should
  * that be below a term that others know, they tell, and the leader begins again above it.

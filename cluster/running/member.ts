@@ -9,12 +9,14 @@ import { openMemoryState } from "../disk/memory-state.ts";
 import type { NodeState } from "../disk/node-state.ts";
 import { openStateFolder } from "../disk/state-folder.ts";
 import type { Election } from "../election/election.ts";
+import { RaftElection } from "../election/raft.ts";
 import { StaticElection } from "../election/static.ts";
 import { ClusterNode } from "../node.ts";
 import { TIMES } from "../options.ts";
 import { type Hello, PROTOCOL_VERSION } from "../transport/hello.ts";
 import { PeerHub } from "../transport/peer-hub.ts";
 import type { World, WorldLog, Writer } from "../world.ts";
+import { AgentDoor } from "./agent-door.ts";
 import type { ClusterCommand, CommandOutcome } from "./member-command.ts";
 import { openElection } from "./member-election.ts";
 import { type MemberSettings, membersOf } from "./member-settings.ts";
@@ -29,13 +31,20 @@ export interface MemberContext {
 /** The machine's clock for those who want a Clock. */
 const clock: Clock = { ...systemClock, monotonicMs: machineMs };
 
+/** The two clocks part by so much when one of them was set, or the machine slept. */
+const SUSPENDED_MS = 200;
+
 export class RunningMember {
   readonly node: ClusterNode;
   readonly hub: PeerHub;
+  /** Agents come in here. */
+  readonly door: AgentDoor;
   readonly #election: Election;
   readonly #state: NodeState;
   readonly #context: MemberContext;
   readonly #startedMs = machineMs();
+  /** Wall clock minus monotonic clock, as of the last look. */
+  #apartMs = Date.now() - machineMs();
   #settings: MemberSettings;
   #timer: NodeJS.Timeout | undefined;
   #isEnabled = true;
@@ -49,6 +58,7 @@ export class RunningMember {
       readonly hub: PeerHub;
       readonly election: Election;
       readonly node: ClusterNode;
+      readonly door: AgentDoor;
     },
   ) {
     this.#settings = settings;
@@ -57,6 +67,7 @@ export class RunningMember {
     this.hub = parts.hub;
     this.#election = parts.election;
     this.node = parts.node;
+    this.door = parts.door;
     this.#isWaiting = settings.startDelayMs > 0;
   }
 
@@ -81,6 +92,7 @@ export class RunningMember {
     const members = membersOf(settings);
     const incarnation = state.incarnation.toString();
     let node: ClusterNode | undefined;
+    let door: AgentDoor | undefined;
     const hub = new PeerHub(
       {
         name,
@@ -98,6 +110,8 @@ export class RunningMember {
         onMessage: (from, message) => node?.receive(from, message),
         onConnected: (peer) => node?.peerConnected(peer),
         onLost: (peer) => node?.peerLost(peer),
+        onAgentMessage: (agent, message, reply) => door?.receive(agent, message, reply),
+        onAgentLost: (agent) => door?.lost(agent),
       },
     );
     const world: World = {
@@ -111,9 +125,10 @@ export class RunningMember {
     const election = openElection(settings, world, state.saved.vote);
     const quorum = settings.consensus === "none" ? "one" : "majority";
     node = new ClusterNode({ name, members, incarnation, ...times, quorum }, world, election, state.saved);
+    door = new AgentDoor(node, { incarnation, settleMs: times.settleMs, nowMs: machineMs });
     await hub.open();
     context.log.info("cluster.open", { node: name, role, peers: settings.peers.map((peer) => peer.name) });
-    return new RunningMember(settings, context, { state, hub, election, node });
+    return new RunningMember(settings, context, { state, hub, election, node, door });
   }
 
   get incarnation(): bigint {
@@ -124,16 +139,41 @@ export class RunningMember {
   begin(): void {
     this.node.setEnabled(this.#isEnabled && !this.#isWaiting);
     this.node.start();
+    // A witness holds nothing.
+    if (this.#settings.role === "member") this.door.open();
     this.#timer = setInterval(() => this.#tick(), TIMES.tickMs);
   }
 
+  /** A machine that slept has a monotonic clock that did not go on: leases were over meanwhile. */
+  #watchClocks(): void {
+    const apartMs = Date.now() - machineMs();
+    const election = this.#election;
+    if (Math.abs(apartMs - this.#apartMs) > SUSPENDED_MS && election instanceof RaftElection) {
+      election.distrustLease(machineMs());
+    }
+    this.#apartMs = apartMs;
+  }
+
   #tick(): void {
+    this.#watchClocks();
     if (this.#isWaiting && machineMs() - this.#startedMs >= this.#settings.startDelayMs) {
       this.#isWaiting = false;
       this.node.setEnabled(this.#isEnabled);
     }
     this.node.tick();
+    this.door.tick();
     this.#context.onTick();
+  }
+
+  /** This node's intakes have closed all intervals below; its agents are waited for, for a while. */
+  closeBelow(interval: number): void {
+    this.door.closeBelow(interval);
+  }
+
+  /** After the last delta: see ClusterNode. Agents go to other members. */
+  leave(): void {
+    this.door.leave();
+    this.node.leave();
   }
 
   /** Does what people say. */
@@ -181,6 +221,7 @@ export class RunningMember {
     this.hub.setPeers(settings.peers, helloOf(settings, this.incarnation.toString()));
     this.node.setMembers(membersOf(settings));
     this.node.reloadTimes(settings.times);
+    this.door.settleMs = settings.times.settleMs;
   }
 
   /** Lets go of everything. */
@@ -192,17 +233,19 @@ export class RunningMember {
   }
 }
 
-function helloOf(settings: MemberSettings, incarnation: string): Hello {
+/** What a node says of itself. */
+export function helloOf(settings: MemberSettings, incarnation: string): Hello {
   return {
     version: PROTOCOL_VERSION,
     node: settings.name,
     incarnation,
     role: settings.role,
-    members: membersOf(settings).map(({ name }) => name),
+    members: settings.role === "agent" ? [] : membersOf(settings).map(({ name }) => name),
     settings: { ...settings.equal },
   };
 }
 
-function accessOf({ access: { token, tls } }: MemberSettings) {
+/** How it proves that. */
+export function accessOf({ access: { token, tls } }: MemberSettings) {
   return { ...(token !== undefined && { token }), ...(tls !== undefined && { tls }) };
 }

@@ -7,6 +7,7 @@
  * behind it as they are.
  */
 import { crc32 } from "../../shared/checksum.ts";
+import { assert } from "../../shared/errors.ts";
 import { type Delta, deltaOf } from "../delta.ts";
 import type { Deltas, Message, State } from "../message.ts";
 import { parseJson } from "./field-reader.ts";
@@ -29,7 +30,8 @@ const encoded = new WeakMap<Message, PacketPieces>();
 
 /**
  * Writes a message as a packet. Nobody may change the message, or its deltas' bytes, afterwards. Its pieces
- * are not copied; a second call with the same object returns the same packet.
+ * are not copied; a second call with the same object returns the same packet. Throws where a number is not
+ * finite.
  */
 export function encodeMessage(message: Message): PacketPieces {
   let packet = encoded.get(message);
@@ -43,6 +45,9 @@ export function encodeMessage(message: Message): PacketPieces {
 function encode(message: Message): PacketPieces {
   const [head, blobs] = takeBlobs(message);
   const json = JSON.stringify(head);
+  // JSON has no endless numbers, and writes null for them; so it does for nothing else here.
+  const isSound = !json.includes("null") || readMessageHead(parseJson(json)) !== undefined;
+  assert(isSound, `message ${message.kind} has a field that cannot be sent`);
   const headBytes = Buffer.byteLength(json);
   const front = Buffer.allocUnsafe(HEAD_AT + headBytes);
   writePacketHeader(front, "message");

@@ -9,8 +9,9 @@
 const START_BYTES = 32 * 1024;
 const LEAST_BYTES = 16 * 1024;
 const MOST_BYTES = 1024 * 1024;
-/** Bytes from one ping to the next. */
+/** Bytes from one ping to the next, at least; and which part of a window. */
 const MARK_BYTES = 8 * 1024;
+const MARKS_IN_WINDOW = 16;
 /** Pongs later than the fastest by this are no longer quick, in milliseconds; and by this they are slow. */
 const QUICK_MS = 100;
 const SLOW_MS = 500;
@@ -46,7 +47,7 @@ export class FlowWindow {
   /** Counts what was sent. Returns whether a ping is due. */
   sent(bytes: number): boolean {
     this.#sent += bytes;
-    return this.#sent - this.#marked >= MARK_BYTES;
+    return this.#sent - this.#marked >= Math.max(MARK_BYTES, this.#bytesMax / MARKS_IN_WINDOW);
   }
 
   /** Returns what a ping says now. */

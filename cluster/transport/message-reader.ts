@@ -1,11 +1,11 @@
 /** The shape of each message as JSON; the compiler sees that none, and no field, is forgotten. */
-import type { ElectionMessage } from "../election/election.ts";
 import type { Manifest, Run } from "../manifest.ts";
 import type { Deltas, Message, State } from "../message.ts";
 import type { DeliveredSlot, Register, Slot } from "../register.ts";
 import {
   type Allowance,
   boolean,
+  type Fields,
   finiteNumber,
   integer,
   list,
@@ -56,7 +56,7 @@ const run: Reader<Run> = (value, allowance) => {
 };
 const manifest: Reader<Manifest> = list(run, RUNS_MAX);
 const sinks = list(name, SINKS_MAX);
-const slot = { term, revision, manifest };
+const slot = { term, revision, manifest, isInDoubt: optional(boolean) };
 const register = object<Register>({
   pending: object<Slot>(slot),
   delivered: optional(object<DeliveredSlot>({ ...slot, sinks, isComplete: boolean })),
@@ -65,61 +65,69 @@ const registers = list(pair(interval, register), INTERVALS_MAX);
 const held = list(pair(interval, manifest), INTERVALS_MAX);
 
 type Kind = MessageHead["kind"];
-type HeadReaders = { readonly [K in Kind]: Reader<Extract<MessageHead, { readonly kind: K }>> };
-type ElectionReaders = {
-  readonly [K in ElectionMessage["kind"]]: Reader<Extract<ElectionMessage, { readonly kind: K }>>;
-};
 
-const electionReaders: ElectionReaders = {
-  "vote-request": object({ kind: word("vote-request"), isPre: boolean, term, isForced: boolean }),
-  vote: object({ kind: word("vote"), isPre: boolean, term }),
-  "vote-refused": object({ kind: word("vote-refused"), term }),
-  heartbeat: object({ kind: word("heartbeat"), term, sentMs: finiteNumber }),
-  "heartbeat-ack": object({ kind: word("heartbeat-ack"), term, sentMs: finiteNumber }),
-};
-
-const readers: HeadReaders = {
-  ...electionReaders,
-  beat: object({ kind: word("beat"), term, floor: interval }),
-  stale: object({ kind: word("stale"), term }),
-  "clock-request": object({ kind: word("clock-request"), askedMs: finiteNumber }),
-  "clock-answer": object({ kind: word("clock-answer"), askedMs: finiteNumber, clockMs: finiteNumber }),
-  deltas: object<DeltasHead>({
+/** Explicit types: a field that may be missing would be left out of an inferred one without a word. */
+const shapes: { readonly [K in Kind]: Fields<Extract<MessageHead, { readonly kind: K }>> } = {
+  "vote-request": { kind: word("vote-request"), isPre: boolean, term, isForced: boolean },
+  vote: { kind: word("vote"), isPre: boolean, term },
+  "vote-refused": { kind: word("vote-refused"), term },
+  heartbeat: { kind: word("heartbeat"), term, sentMs: finiteNumber },
+  "heartbeat-ack": { kind: word("heartbeat-ack"), term, sentMs: finiteNumber },
+  beat: { kind: word("beat"), term, floor: interval },
+  stale: { kind: word("stale"), term },
+  "clock-request": { kind: word("clock-request"), askedMs: finiteNumber },
+  "clock-answer": {
+    kind: word("clock-answer"),
+    askedMs: finiteNumber,
+    clockMs: finiteNumber,
+    wallMs: optional(finiteNumber),
+  },
+  deltas: {
     kind: word("deltas"),
     closedBelow: optional(interval),
     incarnation,
     wantsAck: boolean,
     sizes: list(count, FRAMES_MAX),
-  }),
-  "deltas-ack": object({ kind: word("deltas-ack"), held: manifest }),
-  query: object({ kind: word("query"), term }),
-  "query-answer": object({ kind: word("query-answer"), term, registers, held, presentSince: interval }),
-  intent: object({ kind: word("intent"), term, interval, revision, manifest }),
-  "intent-ack": object({
+  },
+  "deltas-ack": { kind: word("deltas-ack"), held: manifest },
+  query: { kind: word("query"), term },
+  "query-answer": {
+    kind: word("query-answer"),
+    term,
+    registers,
+    held,
+    presentSince: interval,
+    forgottenBelow: optional(interval),
+  },
+  intent: { kind: word("intent"), interval, ...slot },
+  "intent-ack": {
     kind: word("intent-ack"),
     term,
     interval,
     revision,
     holdsAll: boolean,
     besides: manifest,
-  }),
-  done: object({ kind: word("done"), term, interval, revision, manifest, sinks, isComplete: boolean }),
-  pull: object({ kind: word("pull"), interval, wanted: manifest }),
-  digest: object({ kind: word("digest"), undelivered: held }),
-  "state-request": object({ kind: word("state-request"), incarnation }),
-  state: object<StateHead>({
+  },
+  done: { kind: word("done"), term, interval, revision, manifest, sinks, isComplete: boolean },
+  pull: { kind: word("pull"), interval, wanted: manifest },
+  digest: { kind: word("digest"), undelivered: held },
+  "state-request": { kind: word("state-request"), incarnation },
+  state: {
     kind: word("state"),
     incarnation,
     registers,
     held,
     keptBytes: optional(count),
     keptThrough: interval,
-  }),
-  leaving: object({ kind: word("leaving"), incarnation }),
-  "take-over": object({ kind: word("take-over"), term }),
+    forgottenBelow: optional(interval),
+  },
+  leaving: { kind: word("leaving"), incarnation },
+  "take-over": { kind: word("take-over"), term },
 };
 
-const byKind = new Map<unknown, Reader<MessageHead>>(Object.entries(readers));
+const byKind = new Map<unknown, Reader<MessageHead>>(
+  Object.entries(shapes).map(([kind, shape]) => [kind, object(shape as Fields<MessageHead>)]),
+);
 
 /** Reads what a message's JSON was parsed to. Returns undefined for what is no message. */
 export function readMessageHead(value: unknown): MessageHead | undefined {

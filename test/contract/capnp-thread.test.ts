@@ -33,6 +33,7 @@ async function start(port = 0) {
     host: "127.0.0.1",
     port,
     store: port2,
+    words: undefined,
     backlogBytesMax: 1 << 20,
     control: control.buffer as SharedArrayBuffer,
     counting: counting.buffer as SharedArrayBuffer,

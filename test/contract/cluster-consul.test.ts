@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeConsul } from "../support/fake-consul.ts";
+import type { StoreRequest } from "../support/fake-store.ts";
 import type { LockContenders } from "../support/lock-contenders.ts";
 import { type LockSubject, TTL_MS, testLocks, withContenders } from "../support/lock-scenarios.ts";
 
@@ -11,6 +12,7 @@ const subject = {
   kind: "consul",
   start: (rig: LockContenders) => FakeConsul.start(rig.clock),
   options: (name: string) => ({ name, ttlMs: TTL_MS, requestTimeoutMs: 1000, token: "secret" }),
+  isLocking: ({ path }: StoreRequest) => path === "/v1/txn",
   // The session's time to live, the lock delay, and a try.
   failoverMs: TTL_MS + 1000 + 1500,
   handoverMs: 500,
@@ -55,8 +57,29 @@ test("consul: the key deleted, or all forgotten, and terms go up all the same", 
     store.delete(KEY);
     await rig.until("the next", () => rig.reigns.length === 2, 5000);
     await rig.pass(5000);
+    await rig.stop();
+    store.delete(KEY);
+    rig.add("consul", subject.options("new"));
+    await rig.until("who knows nothing", () => rig.leader === "new", 5000);
+    assert.equal(rig.reigns.length, 3);
+    await rig.pass(5000);
     store.wipe();
-    await rig.until("the one after", () => rig.reigns.length === 3, 2 * TTL_MS);
+    await rig.until("the one after", () => rig.reigns.length === 4, 2 * TTL_MS);
+  }));
+
+test("consul: a term that somebody else took between look and lock is not taken again", () =>
+  withContenders(subject, [], async (rig, store) => {
+    let taken = 0;
+    store.mischief = ({ path, body }) => {
+      if (path !== "/v1/txn" || taken > 0) return undefined;
+      const [, { KV }] = body as [unknown, { KV: { Value: string } }];
+      taken = JSON.parse(Buffer.from(KV.Value, "base64").toString()).term;
+      store.set(KEY, { leader: "x", term: taken });
+      return undefined;
+    };
+    rig.add("consul", subject.options("a"));
+    await rig.until("it leads", () => rig.leader === "a", 3000);
+    assert.ok(taken > 0 && rig.reigns[0]!.term > taken);
   }));
 
 test("consul: reads that are not consistent are never believed", () =>

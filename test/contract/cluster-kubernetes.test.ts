@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { inCluster } from "../../cluster/election/kubernetes.ts";
 import { OperatorError } from "../../shared/errors.ts";
-import { FakeKubernetes } from "../support/fake-kubernetes.ts";
+import { FakeKubernetes, type LeaseObject } from "../support/fake-kubernetes.ts";
+import type { StoreRequest } from "../support/fake-store.ts";
+import type { LockContenders } from "../support/lock-contenders.ts";
 import { type LockSubject, TTL_MS, testLocks, withContenders } from "../support/lock-scenarios.ts";
 
 const NAMESPACE = "metrics";
@@ -15,8 +17,10 @@ const PACE_MS = TTL_MS / 3;
 
 const subject = {
   kind: "kubernetes",
-  start: () => FakeKubernetes.start(),
+  start: (rig: LockContenders) => FakeKubernetes.start(rig.clock),
   options: (name: string) => ({ name, ttlMs: TTL_MS, requestTimeoutMs: 1000, namespace: NAMESPACE }),
+  isLocking: ({ body }: StoreRequest) =>
+    (body as LeaseObject | undefined)?.spec.holderIdentity?.startsWith("a_") === true,
   // The lease as of when it was seen to be renewed last, and a look.
   failoverMs: TTL_MS + 2 * PACE_MS,
   handoverMs: PACE_MS + 500,
@@ -145,7 +149,7 @@ test("kubernetes: the service account's token is read again when it is replaced"
   }
 });
 
-test("kubernetes: in a pod nothing has to be configured, and outside one it says what is missing", async () => {
+test("kubernetes: in a pod nothing has to be configured; elsewhere it says what is missing", async () => {
   const folder = await mkdtemp(join(tmpdir(), "account-"));
   try {
     await writeFile(join(folder, "namespace"), NAMESPACE);

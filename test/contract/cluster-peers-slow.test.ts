@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import type { Message } from "../../cluster/message.ts";
 import { encodeMessage } from "../../cluster/transport/codec.ts";
 import { newPacket, packetKindOf } from "../../cluster/transport/packet.ts";
-import { FakeClient, FakeServer } from "../support/fake-peer.ts";
+import { FakeClient, FakeServer, upgradeHeaders } from "../support/fake-peer.ts";
 import { introduce, newDeltas, TestHub } from "../support/peer-rig.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -138,9 +138,11 @@ test("messages before a hello, texts and what is no packet end a connection", as
     assert.equal(client.closed!.code, 4002);
   }
   assert.equal(victim.stateOf("n2").incoming.counts.invalidPackets, nonsense.length);
-  const early = await FakeClient.open(t, victim.hub.port, { node: "n3" });
+  const early = new FakeClient(t, victim.hub.port, await upgradeHeaders(victim.hub.port));
+  await once(early.webSocket, "open");
   early.webSocket.send(sound);
   await waitFor("the end", () => early.closed !== undefined);
+  assert.equal(early.closed!.code, 4002);
   assert.equal(victim.messages.length, 0);
 });
 

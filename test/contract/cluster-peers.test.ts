@@ -88,6 +88,21 @@ test("a peer that goes is told of once, and again when it is back as another run
   assert.equal(n1.stateOf("n2").incoming.incarnation, "n2-2");
 });
 
+test("a peer that comes back with another configuration is refused, and lost once", async (t) => {
+  const { n1, n2 } = await openPair(t);
+  await waitFor("both ways", () => n1.isJoined("n2"));
+  await n2.hub.close();
+  await waitFor("the loss", () => n1.changes.length === 2);
+  const hello = helloOf("n2", { incarnation: "n2-2", settings: { interval: "1000" } });
+  const listen = n1.stateOf("n2");
+  const other = await TestHub.open(t, "n2", { hello, listen, peers: [n1.addressAs("n1")] });
+  await waitFor("refusals", () => n1.refusals.length === 1 && other.refusals.length === 1);
+  assert.deepEqual(n1.refusals, ['n2: interval is "10000" here and "1000" there']);
+  const isRefusedAgain = () => n1.stateOf("n2").outgoing.refusal !== undefined;
+  await waitFor("the refusal of this way, too", isRefusedAgain);
+  assert.deepEqual(n1.changes, ["+n2", "-n2"]);
+});
+
 const refusals: readonly [what: string, other: Partial<Hello>, here: string][] = [
   [
     "interval",
@@ -149,6 +164,19 @@ test("a membership changes while peers are connected", async (t) => {
   await waitFor("the end", () => n2.refusals.length === 1);
   assert.match(n2.refusals[0]!, /"n2" is no member of the cluster (?:here|there)/);
   assert.equal(n2.hub.isConnected("n1"), false);
+});
+
+test("a peer that has moved is lost at once, and found at its new place", async (t) => {
+  const { n1, n2 } = await openPair(t);
+  await waitFor("both ways", () => n1.isJoined("n2"));
+  const moved = await TestHub.open(t, "n2", { hello: helloOf("n2", { incarnation: "n2-2" }) });
+  n1.hub.setPeers([moved.addressAs("n2")]);
+  assert.deepEqual(n1.changes, ["+n2", "-n2"]);
+  await n2.hub.close();
+  moved.hub.setPeers([n1.addressAs("n1")]);
+  await waitFor("both ways", () => n1.isJoined("n2"));
+  assert.deepEqual(n1.changes, ["+n2", "-n2", "+n2"]);
+  assert.deepEqual(n1.refusals, []);
 });
 
 test("two nodes of one name: the one that is there stays", async (t) => {

@@ -142,6 +142,7 @@ test("a root outside its segment, and text without its end, are refused", () => 
   head.writeUInt32LE(1);
   head.writeUInt32LE(golden.length / 8 - 1, 8);
   assert.equal(writeMessage(Buffer.concat([head, golden.subarray(8)])).kind, "malformed");
+  assert.equal(writeMessage(Buffer.alloc(8)).kind, "malformed");
   const endless = Buffer.from(golden);
   endless[endless.indexOf("k=v") + 3] = 46;
   assert.deepEqual(writeMessage(endless).reasons, ["empty_name"]);

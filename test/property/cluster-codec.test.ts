@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { Manifest } from "../../cluster/manifest.ts";
 import type { Message } from "../../cluster/message.ts";
-import type { DeliveredSlot, Register } from "../../cluster/register.ts";
+import type { DeliveredSlot, Register, Slot } from "../../cluster/register.ts";
 import { decodeMessage, encodeMessage } from "../../cluster/transport/codec.ts";
 import { readHello, speakHello } from "../../cluster/transport/hello.ts";
 import { newPacket, PacketCutter, PacketJoiner } from "../../cluster/transport/packet.ts";
@@ -31,7 +31,7 @@ const delivered: fc.Arbitrary<DeliveredSlot> = fc.record({
   isComplete: isTrue,
 });
 const register: fc.Arbitrary<Register> = fc.record(
-  { pending: fc.record(slot), delivered },
+  { pending: slot, delivered },
   { requiredKeys: ["pending"] },
 );
 const registers = fc.array(fc.tuple(interval, register), { maxLength: 4 });
@@ -51,17 +51,26 @@ const arbitraries: Arbitraries = {
   beat: fc.record({ term: count, floor: interval }),
   stale: fc.record({ term: count }),
   "clock-request": fc.record({ askedMs: milliseconds }),
-  "clock-answer": fc.record({ askedMs: milliseconds, clockMs: milliseconds }),
+  "clock-answer": fc.record(
+    { askedMs: milliseconds, clockMs: milliseconds, wallMs: milliseconds },
+    { requiredKeys: ["askedMs", "clockMs"] },
+  ),
   deltas: fc.record(
     { deltas: fc.array(delta, { maxLength: 5 }), closedBelow: interval, incarnation: name, wantsAck: isTrue },
     { requiredKeys: ["deltas", "incarnation", "wantsAck"] },
   ),
   "deltas-ack": fc.record({ held: manifest }),
   query: fc.record({ term: count }),
-  "query-answer": fc.record({ term: count, registers, held, presentSince: interval }),
-  intent: fc.record({ ...slot, interval }),
+  "query-answer": fc.record(
+    { term: count, registers, held, presentSince: interval, forgottenBelow: interval },
+    { requiredKeys: ["term", "registers", "held", "presentSince"] },
+  ),
+  intent: fc.record(
+    { ...decided, interval, isInDoubt: isTrue },
+    { requiredKeys: [...decidedKeys, "interval"] },
+  ),
   "intent-ack": fc.record({ term: count, interval, revision: count, holdsAll: isTrue, besides: manifest }),
-  done: fc.record({ ...slot, interval, sinks: fc.array(name), isComplete: isTrue }),
+  done: fc.record({ ...decided, interval, sinks: fc.array(name), isComplete: isTrue }),
   pull: fc.record({ interval, wanted: manifest }),
   digest: fc.record({ undelivered: held }),
   "state-request": fc.record({ incarnation: name }),
@@ -72,6 +81,7 @@ const arbitraries: Arbitraries = {
       held,
       kept: fc.uint8Array({ maxLength: 2000 }),
       keptThrough: interval,
+      forgottenBelow: interval,
     },
     { requiredKeys: ["incarnation", "registers", "held", "keptThrough"] },
   ),

@@ -13,7 +13,7 @@ import { batchOf, numberedRows } from "../support/rows.ts";
 import { FakeLog } from "../support/sinks.ts";
 import { ForwardClock } from "../support/spooling.ts";
 
-const RUNS = 300;
+const RUNS = 200;
 const AGE_MS = 10_000;
 const ROWS = 5;
 const BATCH_BYTES = batchOf(numberedRows("interval000.row", ROWS)).bytes.byteLength + BATCH_OVERHEAD_BYTES;
@@ -69,6 +69,7 @@ interface Fate {
 /** A sink without sockets: the test is its remote. */
 class Rig {
   readonly clock = new ForwardClock();
+  readonly log = new FakeLog();
   readonly fates = new Map<number, Fate>();
   readonly spool: Spool;
   readonly queue: BatchQueue;
@@ -91,7 +92,7 @@ class Rig {
       // Some segments of a few batches each, so that the oldest ones are pushed out.
       { bytesMax: BATCH_BYTES * 4, ageMs: AGE_MS * 2 },
       "sink",
-      new FakeLog(),
+      this.log,
       this.clock,
       lose,
       () => this.queue.unload(),
@@ -246,10 +247,11 @@ test("every batch is settled once, and truly, or is somebody else's", async () =
     }
     while (rig.chunks.length > 0) rig.deliver(0);
     rig.check();
+    assert.deepEqual([rig.queue.rowCount, rig.spool.rows, rig.log.entries], [0, 0, []]);
     for (const [id, { settled, isHandedOver }] of rig.fates) {
       assert.equal(settled.length + Number(isHandedOver), 1, `batch ${id} was forgotten`);
     }
     rig.spool.close();
   });
-  await fc.assert(property, { numRuns: RUNS });
+  await fc.assert(property, { numRuns: RUNS, includeErrorInReport: true });
 });

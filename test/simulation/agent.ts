@@ -4,12 +4,14 @@
  */
 import type { Delta } from "../../cluster/delta.ts";
 import type { History } from "./history.ts";
-import { type Entry, NAME_COUNT, OUTSIDE } from "./ledger.ts";
+import { type Entry, NAME_COUNT, nameOf, OUTSIDE } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 
 const SNAPSHOT_MS = 1000;
 /** Patience with a member that does not answer. */
 const PATIENCE_MS = 3000;
+/** A member gives up waiting for a second copy after this, on its own clock. */
+const DEGRADED_MS = 900;
 const EPOCH_MS = 1_700_000_000_000;
 
 export class Agent {
@@ -56,6 +58,17 @@ export class Agent {
     schedule.after(SNAPSHOT_MS, () => this.tick());
   }
 
+  /** A member called a delta safe: two have it, or nobody else took it for a while. */
+  #checkSafe({ delta, holders, heldMs }: Entry): void {
+    const { schedule, ledger, swarm } = this.#history;
+    const inside = holders & ~(1 << OUTSIDE);
+    if (swarm.dataNodes === 1 || (inside & (inside - 1)) !== 0) return;
+    const sinceMs = schedule.nowMs - (heldMs ?? schedule.nowMs);
+    if (sinceMs < DEGRADED_MS && schedule.nowMs - ledger.crashedMs > DEGRADED_MS) {
+      ledger.violate(`I3: ${nameOf(delta)} was called safe with one copy after ${sinceMs.toFixed(0)} ms`);
+    }
+  }
+
   #offer(member: Machine, entry: Entry): void {
     const { schedule, dice, swarm, network, ledger } = this.#history;
     const isLost = (): boolean => !network.isCalm && dice.isHit(0.02 + swarm.loss);
@@ -73,7 +86,9 @@ export class Agent {
       member.process((node) => {
         const isCurrent = member.isCurrent();
         const onSafe = (): void => {
-          if (isCurrent()) answer(false);
+          if (!isCurrent()) return;
+          this.#checkSafe(entry);
+          answer(false);
         };
         const verdict = node.addForeign(entry.delta, onSafe);
         if (!isCurrent()) return;

@@ -20,6 +20,10 @@ export class Carbon {
   isDown = false;
   /** Set when faults are over. */
   isCalm = false;
+  /** Intervals of which somebody gave rows up. */
+  readonly givenUp = new Set<number>();
+  /** Intervals that got late bytes. */
+  readonly late = new Set<number>();
   readonly content = new Map<number, Map<number, readonly number[]>>();
   readonly #schedule: Schedule;
   readonly #dice: Dice;
@@ -41,7 +45,10 @@ export class Carbon {
       return;
     }
     if (!this.isCalm && dice.isHit(swarm.zombies)) {
-      this.#schedule.after(dice.between(0, ZOMBIE_MS), () => this.#store(chunk));
+      this.#schedule.after(dice.between(0, ZOMBIE_MS), () => {
+        this.late.add(chunk.interval);
+        this.#store(chunk);
+      });
       this.#schedule.after(dice.between(1, 500), () => tell(false));
       return;
     }

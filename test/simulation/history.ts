@@ -92,6 +92,7 @@ export class History {
     if (!isBroken()) this.verdict.judge();
     stats.events = schedule.events;
     stats.messages = this.network.messages;
+    stats.inDoubt = this.inspector.inDoubt.size;
     stats.leaderships = this.ledger.leaderships;
   }
 
@@ -106,6 +107,8 @@ export class History {
   /** A process's log goes into the trace. */
   logOf(machine: Machine): WorldLog {
     const write = (event: string, fields: Record<string, unknown>): void => {
+      // Decided, and perhaps written by somebody else later.
+      if (event === "interval.in-doubt") this.inspector.inDoubt.add(Number(fields.interval));
       if (this.#onTrace !== undefined) this.trace(machine.name, `${event} ${JSON.stringify(fields)}`);
     };
     return { error: write, warn: write, info: write, debug: write };

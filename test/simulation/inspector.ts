@@ -84,25 +84,44 @@ export class Inspector {
         ledger.violate(`I4: ${what} writes [${orderText(table)}], decided [${orderText(decided ?? [])}]`);
       }
     }
+    if (cause === "first") this.#checkCopies(what, order, table);
     ledger.write(interval, `t${slot?.term ?? term} r${revision}`, table);
     if (order.isInDoubt) {
-      if (!this.inDoubt.has(interval)) stats.inDoubt += 1;
       this.inDoubt.add(interval);
     } else if (!this.inDoubt.has(interval) && !ledger.excused.has(interval)) {
       const missing = ledger.missingFrom(interval, table);
       if (missing.length > 0) ledger.violate(`I5: ${what} lacks [${orderText(missing)}], delivered before`);
     }
     if (slot === undefined) return;
-    const recorded = machines.filter(({ disk }) => isRecorded(disk.said.get(interval), slot)).length;
-    const quorum = Math.floor(machines.length / 2) + 1;
-    if (recorded < quorum && !ledger.excused.has(interval)) {
+    const recorded = machines.filter(({ disk }) => {
+      // What a disk refused is in memory only, and known to be.
+      const registers = disk.refused.has(interval) ? disk.said : disk.registers;
+      return isRecorded(registers.get(interval), slot);
+    }).length;
+    const quorum = this.#history.swarm.isStatic ? 1 : Math.floor(machines.length / 2) + 1;
+    if (recorded < quorum && cause !== "settle" && !ledger.excused.has(interval)) {
       ledger.violate(`${what} is recorded by ${recorded} of ${machines.length}`);
     }
   }
 
-  /** Rows go out: nobody else may have a lease. */
-  send(machine: Machine, interval: number): void {
+  /** Rows go out, by a lease or since they were left to this process: nobody else may have a lease. */
+  send(machine: Machine, interval: number, isLeft: boolean): void {
+    if (!isLeft && !hasLease(machine)) {
+      this.#history.ledger.violate(`I1: ${machine.name} writes ${interval} without a lease`);
+    }
     this.#checkLease(machine, `writes ${interval}`);
+  }
+
+  /** Two copies of everything, unless it was said that there is only one. */
+  #checkCopies(what: string, order: WriteOrder, table: readonly number[]): void {
+    const { ledger, machines } = this.#history;
+    if (order.isDegraded || machines.filter(({ isWitness }) => !isWitness).length < 2) return;
+    const single = table
+      .map((index) => ledger.entries[index]!)
+      .find(({ holders, cutMs }) => (holders & (holders - 1)) === 0 && cutMs > ledger.crashedMs);
+    if (single !== undefined) {
+      ledger.violate(`${what} is not degraded, but ${nameOf(single.delta)} has one copy`);
+    }
   }
 
   #checkLease(machine: Machine, what: string): void {

@@ -5,7 +5,7 @@
 import type { Delta, DeltaId } from "../../cluster/delta.ts";
 import type { Manifest } from "../../cluster/manifest.ts";
 import { deltasOf } from "../../cluster/manifest.ts";
-import type { DeliveredSlot, Register } from "../../cluster/register.ts";
+import type { DeliveredSlot, Register, Slot } from "../../cluster/register.ts";
 import { isNewer } from "../../cluster/register.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -29,6 +29,8 @@ export interface Entry {
   holders: number;
   /** When the last copy was lost. */
   goneMs: number | undefined;
+  /** When the first process came to hold it. */
+  heldMs: number | undefined;
   /** Refused to its face, as late. */
   isRefused: boolean;
 }
@@ -49,10 +51,14 @@ export class Ledger {
   readonly violations: string[] = [];
   /** Samples that a process had taken in and not cut when it was killed. */
   uncutSamples = 0;
+  /** When a process ended last. */
+  crashedMs = 0;
   /** Intervals whose registers were lost with a disk that could not save them. */
   readonly excused = new Set<number>();
   /** The newest of each interval that any node ever called delivered. */
   readonly decided = new Map<number, DeliveredSlot>();
+  /** The newest that any node ever was about to write. */
+  readonly pending = new Map<number, Slot>();
   readonly #schedule: Schedule;
   readonly #sources = new Map<string, Map<number, Entry>>();
   readonly #leaders = new Map<number, string>();
@@ -80,6 +86,7 @@ export class Ledger {
       isLevels,
       holders: 0,
       goneMs: undefined,
+      heldMs: undefined,
       isRefused: false,
     };
     this.entries.push(entry);
@@ -101,6 +108,7 @@ export class Ledger {
   hold(entry: Entry, machine: number): void {
     entry.holders |= 1 << machine;
     entry.goneMs = undefined;
+    if (machine !== OUTSIDE) entry.heldMs ??= this.#schedule.nowMs;
   }
 
   release(entry: Entry, machine: number): void {
@@ -112,6 +120,7 @@ export class Ledger {
 
   /** A machine has lost its memory. */
   releaseAll(machine: number): void {
+    this.crashedMs = this.#schedule.nowMs;
     for (const entry of this.entries) this.release(entry, machine);
   }
 
@@ -128,7 +137,8 @@ export class Ledger {
   }
 
   /** A node says what a register is. */
-  say(interval: number, { delivered }: Register): void {
+  say(interval: number, { pending, delivered }: Register): void {
+    if (isNewer(pending, this.pending.get(interval))) this.pending.set(interval, pending);
     if (delivered === undefined) return;
     const before = this.decided.get(interval);
     if (isNewer(delivered, before)) this.decided.set(interval, delivered);
@@ -147,11 +157,6 @@ export class Ledger {
       order.push(entry.index);
     }
     return order;
-  }
-
-  /** Whether an interval had deltas that nobody has any more. */
-  hasLost(interval: number): boolean {
-    return this.entries.some(({ delta, holders }) => delta.interval === interval && holders === 0);
   }
 
   /** Something is written: the same decision must give the same bytes, whoever writes it. */

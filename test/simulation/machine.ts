@@ -3,7 +3,9 @@
  * may be killed or stopped between any two things that it does to the world.
  */
 import type { Delta } from "../../cluster/delta.ts";
+import type { Election } from "../../cluster/election/election.ts";
 import { RaftElection } from "../../cluster/election/raft.ts";
+import { StaticElection } from "../../cluster/election/static.ts";
 import type { Message } from "../../cluster/message.ts";
 import { ClusterNode } from "../../cluster/node.ts";
 import { TIMES } from "../../cluster/options.ts";
@@ -29,7 +31,7 @@ export class Machine {
   /** Counts processes. */
   life = 0;
   node: ClusterNode | undefined;
-  election: RaftElection | undefined;
+  election: Election | undefined;
   store: Store | undefined;
   intake: Intake | undefined;
   readonly #history: History;
@@ -115,11 +117,18 @@ export class Machine {
       log: history.logOf(this),
     };
     const members = history.machines.map(({ name, isWitness }) => ({ name, isWitness }));
-    this.election = new RaftElection(
-      { name: this.name, members, ...RAFT },
-      { random: world.random, send: world.net.send, saveVote: world.disk.saveVote },
-      saved.vote,
-    );
+    const { saveVote } = world.disk;
+    this.election = swarm.isStatic
+      ? new StaticElection(
+          { name: this.name, members, startsAsLeader: this.index === 0 },
+          saveVote,
+          saved.vote,
+        )
+      : new RaftElection(
+          { name: this.name, members, ...RAFT },
+          { random: world.random, send: world.net.send, saveVote },
+          saved.vote,
+        );
     const { intervalMs, retainIntervals } = swarm;
     const options = {
       name: this.name,
@@ -130,7 +139,7 @@ export class Machine {
       retainIntervals,
       holdBytesMax: 2 ** 26,
       backlogBytesMax: 2 ** 24,
-      quorum: "majority",
+      quorum: swarm.isStatic ? "one" : "majority",
     } as const;
     this.node = new ClusterNode(options, world, this.election, saved);
     this.intake = this.isWitness ? undefined : new Intake(history, this, incarnation);

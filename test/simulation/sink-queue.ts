@@ -9,22 +9,32 @@ const RETRY_MS = 400;
 export interface QueuedChunk extends Chunk {
   /** Called before each attempt, to see whether all is as it must be. */
   readonly attempt: () => void;
-  readonly delivered: () => void;
+  readonly settled: (isDelivered: boolean) => void;
 }
 
 export class SinkQueue {
   readonly carbon: Carbon;
   readonly #machine: Machine;
   readonly #mayWrite: (interval: number) => boolean;
+  readonly #isCurrent: () => boolean;
+  /** Whether rows that were not acknowledged are given up this time. */
+  readonly #givesUp: () => boolean;
   #chunks: QueuedChunk[] = [];
   /** Counts deliveries that were begun; an answer to an earlier one is none. */
   #attempt = 0;
   #isBusy = false;
 
-  constructor(carbon: Carbon, machine: Machine, mayWrite: (interval: number) => boolean) {
+  constructor(
+    carbon: Carbon,
+    machine: Machine,
+    mayWrite: (interval: number) => boolean,
+    givesUp: () => boolean,
+  ) {
+    this.#givesUp = givesUp;
     this.carbon = carbon;
     this.#machine = machine;
     this.#mayWrite = mayWrite;
+    this.#isCurrent = machine.isCurrent();
   }
 
   get length(): number {
@@ -39,7 +49,12 @@ export class SinkQueue {
   /** Looks whether the first may go. */
   pump(): void {
     const chunk = this.#chunks[0];
-    if (this.#isBusy || chunk === undefined || !this.#mayWrite(chunk.interval)) return;
+    if (!this.#isCurrent() || this.#isBusy || chunk === undefined) return;
+    if (this.#machine.isPaused) {
+      this.#machine.later(0, () => this.pump());
+      return;
+    }
+    if (!this.#mayWrite(chunk.interval)) return;
     this.#isBusy = true;
     this.#attempt += 1;
     const attempt = this.#attempt;
@@ -65,7 +80,7 @@ export class SinkQueue {
   }
 
   #answer(chunk: QueuedChunk, isAcknowledged: boolean): void {
-    if (!isAcknowledged) {
+    if (!isAcknowledged && !this.#givesUp()) {
       const attempt = this.#attempt;
       this.#machine.later(RETRY_MS, () => {
         if (attempt !== this.#attempt) return;
@@ -76,7 +91,8 @@ export class SinkQueue {
     }
     this.#isBusy = false;
     this.#chunks.shift();
-    chunk.delivered();
+    if (!isAcknowledged) this.carbon.givenUp.add(chunk.interval);
+    chunk.settled(isAcknowledged);
     this.pump();
   }
 }

@@ -11,6 +11,7 @@ import { SinkQueue } from "./sink-queue.ts";
 
 /** Sources of levels that there are in one process: one. */
 const LEVELS_ORIGIN = "levels";
+const CROWDED_MS = 500;
 
 export class Store implements Writer {
   readonly #history: History;
@@ -35,7 +36,8 @@ export class Store implements Writer {
     const mayWrite = (interval: number): boolean =>
       machine.monotonicMs() < this.#leaseUntilMs ||
       (interval < this.#floor && machine.monotonicMs() < this.#floorUntilMs);
-    this.#queues = history.sinks.map((carbon) => new SinkQueue(carbon, machine, mayWrite));
+    const givesUp = (): boolean => !history.network.isCalm && history.dice.isHit(history.swarm.givenUp);
+    this.#queues = history.sinks.map((carbon) => new SinkQueue(carbon, machine, mayWrite, givesUp));
   }
 
   sinks(): readonly string[] {
@@ -60,6 +62,10 @@ export class Store implements Writer {
     table.push(entry.index);
   }
 
+  isCrowded(): boolean {
+    return this.#busyUntilMs - this.#history.schedule.nowMs > CROWDED_MS;
+  }
+
   drop(interval: number): void {
     this.#tables.delete(interval);
   }
@@ -68,8 +74,7 @@ export class Store implements Writer {
     const { ledger, dice } = this.#history;
     const first = Math.min(...this.kept.keys());
     for (let below = first; below < interval; below++) {
-      // What is lost cannot be closed.
-      if (!this.kept.has(below) && !ledger.hasLost(below)) {
+      if (!this.kept.has(below) && this.#isClosable(below)) {
         ledger.violate(`${this.#machine.name} prepares ${interval} while ${below} is not closed`);
         break;
       }
@@ -87,6 +92,20 @@ export class Store implements Writer {
       ledger.note(delta, this.#machine.index, 1 + dice.below(2 ** NAME_COUNT - 1), true);
       done(delta);
     });
+  }
+
+  /** Not so where it is lost, with others who may be gone, or where nobody was there for it. */
+  #isClosable(interval: number): boolean {
+    const { intervals } = this.#machine.node!.view();
+    const isKnown = intervals.some((one) => one.interval === interval && one.state !== "unmergeable");
+    if (!isKnown) return false;
+    const { ledger } = this.#history;
+    const register = this.#machine.disk.said.get(interval);
+    const slots = [register?.delivered, register?.pending];
+    const orders = slots.map((slot) => ledger.orderOf(slot?.manifest ?? []) ?? []);
+    return orders
+      .flat()
+      .every((index) => (ledger.entries[index]!.holders & (1 << this.#machine.index)) !== 0);
   }
 
   write(order: WriteOrder, progress: WriteProgress): void {
@@ -181,12 +200,13 @@ export class Store implements Writer {
       .map((isLow) => new Map([...rows].filter(([name]) => name < half === isLow)))
       .filter((part) => part.size > 0);
     let left = parts.length;
+    let isWhole = true;
     const settle = (): void => {
       this.#history.faults.critical(this.#machine, "acknowledged");
       if (!this.#machine.isUp) return;
       const tell = (): void => {
-        this.#history.inspector.delivered(queue.carbon.name, interval, table);
-        progress(queue.carbon.name, true);
+        if (isWhole) this.#history.inspector.delivered(queue.carbon.name, interval, table);
+        progress(queue.carbon.name, isWhole);
       };
       if (this.#machine.isPaused) this.#machine.later(0, tell);
       else tell();
@@ -196,8 +216,12 @@ export class Store implements Writer {
       queue.push({
         interval,
         rows: part,
-        attempt: () => this.#history.inspector.send(this.#machine, interval),
-        delivered: () => {
+        attempt: () => {
+          const isLeft = this.#machine.monotonicMs() >= this.#leaseUntilMs;
+          this.#history.inspector.send(this.#machine, interval, isLeft);
+        },
+        settled: (isDelivered) => {
+          isWhole &&= isDelivered;
           left -= 1;
           if (left === 0) settle();
         },

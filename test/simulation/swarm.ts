@@ -51,10 +51,13 @@ export interface Swarm {
   readonly sinkSlow: number;
   readonly acksLost: number;
   readonly zombies: number;
+  /** Chance that a sink gives a chunk up, counted, instead of trying again. */
+  readonly givenUp: number;
   /** Milliseconds that the store takes to make rows, in the mean. */
   readonly storeMs: number;
   /** Sources outside the membership, that look for another member when one does not answer. */
   readonly agents: number;
+  /** Whether people have chosen the leader, the first node. */
   readonly isStatic: boolean;
 }
 
@@ -83,6 +86,7 @@ const QUIET: Swarm = {
   sinkSlow: 0,
   acksLost: 0,
   zombies: 0,
+  givenUp: 0,
   storeMs: 5,
   agents: 0,
   isStatic: false,
@@ -101,9 +105,11 @@ export const SCENARIOS: Readonly<Record<string, Partial<Swarm>>> = {
   "isolate-follower": { weights: only("partition"), target: "follower" },
   "asymmetric-leader": { weights: only("partition"), target: "leader", isAsymmetric: true },
   "jump-clock": { weights: only("jump") },
+  "jump-and-kill": { weights: { ...only("jump"), kill: 1 }, faultEveryMs: 8000 },
   "sink-down": { weights: only("sink"), faultEveryMs: 15_000 },
   "lose-connections": { weights: only("connection"), faultEveryMs: 5_000 },
   "slow-peer": { weights: only("slowLink"), target: "follower" },
+  "chosen-leader": { isStatic: true, weights: { ...only("kill"), partition: 1, pause: 1 } },
   "rolling-restart": { weights: only("leave") },
   transfer: { weights: only("transfer"), faultEveryMs: 5_000 },
   "disk-full": { weights: only("diskFull") },
@@ -113,6 +119,12 @@ export const SCENARIOS: Readonly<Record<string, Partial<Swarm>>> = {
 
 /** Draws the mix of a history. */
 export function drawSwarm(dice: Dice): Swarm {
+  const swarm = drawFaults(dice);
+  // A chosen leader that was replaced and begins again is a second one, which nobody promises to prevent.
+  return swarm.isStatic ? { ...swarm, weights: { ...swarm.weights, leave: 0, transfer: 0 } } : swarm;
+}
+
+function drawFaults(dice: Dice): Swarm {
   const some = (chance: number): number => (dice.isHit(chance) ? dice.between(0, 1) : 0);
   const [dataNodes, hasWitness] = dice.pick([
     [1, false],
@@ -157,9 +169,10 @@ export function drawSwarm(dice: Dice): Swarm {
     sinkSlow: some(0.4),
     acksLost: some(0.4) * 0.3,
     zombies: some(0.4) * 0.5,
+    givenUp: some(0.1) * 0.2,
     storeMs: dice.isHit(0.3) ? 300 : 5,
     agents: dice.isHit(0.5) ? 1 : 0,
-    isStatic: false,
+    isStatic: dice.isHit(0.05),
   };
 }
 

@@ -1,5 +1,6 @@
 /** Judges a history when all is quiet again: is everything where it belongs, once, and the same everywhere? */
 import type { DeliveredSlot } from "../../cluster/register.ts";
+import { isNewer } from "../../cluster/register.ts";
 import type { Carbon } from "./carbon.ts";
 import type { History } from "./history.ts";
 import { type Entry, NAME_COUNT, nameOf, OUTSIDE, orderText, setText } from "./ledger.ts";
@@ -8,6 +9,8 @@ import { type Entry, NAME_COUNT, nameOf, OUTSIDE, orderText, setText } from "./l
 const LAG_MS = 3500;
 /** After faults have ended, intervals that end later than this are a healthy cluster's. */
 const RECOVERY_MS = 8000;
+/** After faults have ended, amended intervals are settled after so long. */
+const SETTLED_MS = 12_000;
 
 export class Verdict {
   readonly #history: History;
@@ -53,6 +56,7 @@ export class Verdict {
     stats.lost += ledger.uncutSamples;
     const orders = new Map<number, readonly number[]>();
     for (const [interval, { manifest, isComplete }] of decided) {
+      if (interval >= this.#interval() - 1) continue;
       const order = ledger.orderOf(manifest);
       if (order === undefined) ledger.violate(`the register of ${interval} names what nobody made`);
       orders.set(interval, order ?? []);
@@ -70,6 +74,28 @@ export class Verdict {
     return order.some((index) => this.#history.ledger.entries[index]!.holders === 0);
   }
 
+  /** Whether something newer than what was delivered may have been written, and is lost. */
+  #isOpen(interval: number): boolean {
+    const { ledger } = this.#history;
+    const pending = ledger.pending.get(interval);
+    if (pending === undefined || !isNewer(pending, ledger.decided.get(interval))) return false;
+    return this.#isLost(ledger.orderOf(pending.manifest) ?? []);
+  }
+
+  /** Lost before a sink had it, or before late bytes of an earlier revision could be buried. */
+  #isBeyondRepair(
+    sink: Carbon,
+    interval: number,
+    { revision, sinks }: DeliveredSlot,
+    order: readonly number[],
+  ): boolean {
+    if (this.#isLost(order)) return revision > 1 || !sinks.includes(sink.name);
+    // Where leaders changed all the time nobody was there to settle it while it was remembered.
+    const { swarm, faultsEndMs, epochMs } = this.#history;
+    const quietFrom = Math.floor((epochMs + faultsEndMs + SETTLED_MS) / swarm.intervalMs);
+    return revision > 1 && sink.late.has(interval) && interval < quietFrom - swarm.retainIntervals;
+  }
+
   #interval(): number {
     const { schedule, swarm, epochMs } = this.#history;
     return Math.floor((epochMs + schedule.nowMs) / swarm.intervalMs);
@@ -84,7 +110,9 @@ export class Verdict {
     const { ledger, inspector } = this.#history;
     for (const [interval, order] of orders) {
       if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
-      if (this.#isLost(order) && decided.get(interval)?.sinks.includes(sink.name) !== true) continue;
+      if (sink.givenUp.has(interval)) continue;
+      if (this.#isOpen(interval) || this.#isBeyondRepair(sink, interval, decided.get(interval)!, order))
+        continue;
       const content = sink.content.get(interval);
       for (let name = 0; name < NAME_COUNT; name++) {
         const wanted = order.filter((index) => (ledger.entries[index]!.names & (1 << name)) !== 0);
@@ -98,7 +126,7 @@ export class Verdict {
       }
     }
     for (const interval of sink.content.keys()) {
-      if (orders.has(interval) || ledger.excused.has(interval)) continue;
+      if (decided.has(interval) || ledger.excused.has(interval)) continue;
       const isHeld = ledger.entries.some(
         ({ delta, holders }) => delta.interval === interval && holders !== 0,
       );
@@ -112,7 +140,12 @@ export class Verdict {
     const sets = new Map([...orders].map(([interval, order]) => [interval, new Set(order)]));
     const missing: Entry[] = [];
     for (const entry of ledger.entries) {
-      if (entry.isLevels || sets.get(entry.delta.interval)?.has(entry.index) === true) continue;
+      if (
+        entry.isLevels ||
+        entry.delta.interval >= this.#interval() - 1 ||
+        sets.get(entry.delta.interval)?.has(entry.index) === true
+      )
+        continue;
       if (entry.holders === 0 && !entry.isRefused) stats.lost += entry.delta.samples;
       else if (this.#isLost(orders.get(entry.delta.interval) ?? []))
         stats.unmergeableSamples += entry.delta.samples;
@@ -140,6 +173,7 @@ export class Verdict {
       if (isWitness || store === undefined) continue;
       for (const [interval, order] of orders) {
         if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
+        if (this.#isLost(order) || this.#isOpen(interval)) continue;
         const kept = store.kept.get(interval);
         if (kept === undefined || kept === setText(order)) continue;
         ledger.violate(`${name} keeps [${kept}] of ${interval}, decided [${setText(order)}]`);

@@ -70,6 +70,13 @@ export class TestDaemon {
     return last;
   }
 
+  /** Ends it as it stands. */
+  async kill(): Promise<void> {
+    process.kill(this.pid, "SIGKILL");
+    await this.#daemon.exited;
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
   /** Sends SIGTERM and waits for the end. */
   async stop(): Promise<Exit> {
     const exit = await this.#daemon.stop();

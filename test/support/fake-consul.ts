@@ -1,4 +1,4 @@
-/** A Consul of one server: keys, sessions, locks, transactions and blocking queries, as its HTTP API has them. */
+/** A Consul of one server: keys, sessions, locks, transactions and blocking queries, as its HTTP API has. */
 import type { Clock, TimerHandle } from "../../shared/clock.ts";
 import { FakeStore, type StoreReply, type StoreRequest } from "./fake-store.ts";
 
@@ -36,7 +36,6 @@ const TTL_MIN_MS = 10_000;
 const WAIT_DEFAULT_MS = 300_000;
 
 export class FakeConsul extends FakeStore {
-  readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #sessions = new Map<string, Session>();
   /** Key to the moment from which it may be locked again. */
@@ -49,11 +48,6 @@ export class FakeConsul extends FakeStore {
   expiryFactor = 1;
   /** X-Consul-Token that is asked for; undefined for none. */
   token: string | undefined;
-
-  constructor(clock: Clock) {
-    super();
-    this.#clock = clock;
-  }
 
   static async start(clock: Clock): Promise<FakeConsul> {
     const consul = new FakeConsul(clock);
@@ -83,10 +77,17 @@ export class FakeConsul extends FakeStore {
     this.#sessions.delete(id);
     for (const entry of this.#entries.values()) {
       if (entry.Session !== id) continue;
-      this.#lockDelays.set(entry.Key, this.#clock.monotonicMs() + session.lockDelayMs);
+      this.#lockDelays.set(entry.Key, this.clock.monotonicMs() + session.lockDelayMs);
       const { Session: _, ...free } = entry;
       this.#write(entry.Key, session.behavior === "delete" ? undefined : free);
     }
+  }
+
+  /** Writes a key's value, as somebody does who had the lock for a moment. */
+  set(key: string, value: unknown): void {
+    const { CreateIndex = this.#index + 1, LockIndex = 0 } = this.#entries.get(key) ?? {};
+    const Value = Buffer.from(JSON.stringify(value)).toString("base64");
+    this.#write(key, { Key: key, Flags: 0, Value, CreateIndex, LockIndex: LockIndex + 1 });
   }
 
   /** Deletes a key as an operator does. */
@@ -149,7 +150,7 @@ export class FakeConsul extends FakeStore {
         resolve(now());
       };
       const waitMs = parseDuration(query.get("wait")) ?? WAIT_DEFAULT_MS;
-      const timer = this.#clock.setTimer(waitMs * (1 + 1 / 16), finish);
+      const timer = this.clock.setTimer(waitMs * (1 + 1 / 16), finish);
       this.#waiting.add(wake);
     });
   }
@@ -193,7 +194,7 @@ export class FakeConsul extends FakeStore {
   #arm(session: Session): void {
     session.timer?.cancel();
     const delayMs = session.ttlMs * this.expiryFactor;
-    session.timer = this.#clock.setTimer(delayMs, () => this.invalidate(session.ID));
+    session.timer = this.clock.setTimer(delayMs, () => this.invalidate(session.ID));
   }
 
   #transact(operations: readonly { readonly KV: Operation }[]): StoreReply {
@@ -215,7 +216,7 @@ export class FakeConsul extends FakeStore {
       return entry.ModifyIndex === Index ? undefined : `failed index check for key "${Key}"`;
     }
     if (Verb !== "lock") return `unknown verb ${Verb}`;
-    if ((this.#lockDelays.get(Key) ?? 0) > this.#clock.monotonicMs()) {
+    if ((this.#lockDelays.get(Key) ?? 0) > this.clock.monotonicMs()) {
       return `failed to lock key "${Key}" due to lock delay`;
     }
     if (!this.#sessions.has(id)) return `invalid session "${id}"`;

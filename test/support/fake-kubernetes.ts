@@ -1,5 +1,6 @@
 /** An API server of Kubernetes that has Leases, with versions, conflicts and its words for faults. */
 import { isDeepStrictEqual } from "node:util";
+import type { Clock } from "../../shared/clock.ts";
 import { FakeStore, type StoreReply, type StoreRequest } from "./fake-store.ts";
 
 /** A Lease, as far as somebody wrote it. */
@@ -35,8 +36,8 @@ export class FakeKubernetes extends FakeStore {
   /** Verbs that are refused. */
   readonly forbidden = new Set<string>();
 
-  static async start(): Promise<FakeKubernetes> {
-    const kubernetes = new FakeKubernetes();
+  static async start(clock: Clock): Promise<FakeKubernetes> {
+    const kubernetes = new FakeKubernetes(clock);
     await kubernetes.listen();
     return kubernetes;
   }

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Clock } from "../../shared/clock.ts";
 
 /** A request as the store sees it. */
 export interface StoreRequest {
@@ -23,11 +24,19 @@ export interface StoreReply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** An answer that takes its time. */
+export interface Delay {
+  /** Whether it is done `before` the delay, or `after`. */
+  readonly isDone: "before" | "after";
+  readonly delayMs: number;
+}
+
 /**
- * What goes wrong. `hang`: taken and never answered, nor done. `lose`: done, and the connection is cut in place
- * of an answer. `cut`: cut without having been done. A reply: given in place of the store's, and nothing done.
+ * What goes wrong. `hang`: taken and never answered, nor done. `lose`: done, and the connection is cut in
+ * place of an answer. `cut`: cut without having been done. A reply: given in place of the store's, and
+ * nothing done.
  */
-export type Mischief = "hang" | "lose" | "cut" | StoreReply;
+export type Mischief = "hang" | "lose" | "cut" | StoreReply | Delay;
 
 /** A store that tests can reach; `answer` says what it is. */
 export abstract class FakeStore {
@@ -36,9 +45,11 @@ export abstract class FakeStore {
   mischief: (request: StoreRequest) => Mischief | undefined = () => undefined;
   /** Method and path of each request, without the query. */
   readonly requests: { readonly client: string; readonly line: string }[] = [];
+  protected readonly clock: Clock;
   #heldCount = 0;
 
-  constructor() {
+  constructor(clock: Clock) {
+    this.clock = clock;
     this.#server = createServer((incoming, outgoing) => void this.#serve(incoming, outgoing));
   }
 
@@ -70,12 +81,19 @@ export abstract class FakeStore {
     const mischief = this.mischief(request);
     if (mischief === "hang") return this.#hold(outgoing);
     if (mischief === "cut") return void outgoing.destroy();
-    if (typeof mischief === "object") return send(outgoing, mischief);
-    const answer = this.answer(request);
+    if (typeof mischief === "object" && "status" in mischief) return send(outgoing, mischief);
+    const answer = typeof mischief === "object" ? this.#later(request, mischief) : this.answer(request);
     if (answer instanceof Promise) this.#hold(outgoing);
     const reply = await answer;
     if (mischief === "lose") outgoing.destroy();
     else send(outgoing, reply);
+  }
+
+  #later(request: StoreRequest, { isDone, delayMs }: Delay): Promise<StoreReply> {
+    const early = isDone === "before" ? this.answer(request) : undefined;
+    return new Promise((resolve) => {
+      this.clock.setTimer(delayMs, () => resolve(early ?? this.answer(request)));
+    });
   }
 
   /** Counts a request until it is answered, or its client is gone. */

@@ -1,4 +1,4 @@
-/** Nodes that want the same lock of a fake store, on a clock that the test turns; their promises are checked. */
+/** Nodes that want the lock of a fake store, on a clock that the test turns; their promises are checked. */
 import assert from "node:assert/strict";
 import type { ExternalElection } from "../../cluster/election/external.ts";
 import {
@@ -14,7 +14,7 @@ import { ManualClock } from "./manual-clock.ts";
 
 const WALL_MS = 1_700_000_000_000;
 const SLICE_MS = 25;
-/** An answer over loopback takes no longer than this many turns of the event loop, unless something is stuck. */
+/** An answer over loopback takes fewer turns of the event loop, unless something is stuck. */
 const TURNS_MAX = 20_000;
 
 /** What is wrong with a node's clocks. */

@@ -11,6 +11,8 @@ export interface LockSubject<Kind extends ExternalKind, Store extends FakeStore 
   readonly kind: Kind;
   start(rig: LockContenders): Promise<Store>;
   options(name: string): Omit<ExternalOptionsByKind[Kind], "endpoints">;
+  /** Whether a request is to take the lock, or to keep it. */
+  isLocking(request: StoreRequest): boolean;
   /** Until somebody else leads when the leader is gone without a word. */
   readonly failoverMs: number;
   /** Until somebody else leads when the leader resigned. */
@@ -25,6 +27,9 @@ const FAULTS: readonly Mischief[] = [
   "hang",
   "lose",
   "cut",
+  { isDone: "before", delayMs: 900 },
+  { isDone: "after", delayMs: 900 },
+  { isDone: "after", delayMs: 4000 },
   { status: 500, body: { message: "leader is gone" } },
   { status: 503, body: "Service Unavailable" },
   { status: 429, body: "", headers: { "Retry-After": "2" } },
@@ -195,26 +200,63 @@ export function testLocks<Kind extends ExternalKind>(subject: LockSubject<Kind>)
     }),
   );
 
-  for (const rate of [0.95, 1.05]) {
-    test(`${kind}: a leader whose clock runs at ${rate} of the others' stops before another begins`, () =>
+  for (const { rate, delayMs } of [
+    { rate: 0.95, delayMs: 0 },
+    { rate: 0.93, delayMs: 800 },
+    { rate: 1.05, delayMs: 0 },
+  ]) {
+    const title = `answers that take ${delayMs} ms and a clock that runs at ${rate} of the others'`;
+    test(`${kind}: ${title} make no two leaders`, () =>
       withContenders(subject, [], async (rig, store) => {
+        const late = { isDone: "before", delayMs } as const;
+        const slow = ({ client, method }: StoreRequest): Mischief | undefined => {
+          if (client !== "a") return undefined;
+          // The other one looks often now, and sees at once what is done here.
+          if (method === "PUT") rig.contenders.get("b")?.election.takeOver(0);
+          return delayMs > 0 ? late : undefined;
+        };
+        store.mischief = slow;
         rig.add(kind, subject.options("a"), { rate });
-        await firstLeader(rig);
-        rig.add(kind, subject.options("b"));
-        for (let turn = 0; turn < 3; turn++) {
-          await rig.until("it leads", () => rig.leader === "a", 2 * failoverMs);
-          await rig.pass(5000 + 700 * turn);
+        await rig.until("it leads", () => rig.leader === "a", 6000);
+        const { election } = rig.add(kind, subject.options("b"));
+        const isOther = () => rig.leader === "b";
+        for (let turn = 0; turn < 5; turn++) {
+          await rig.pass(5000 + 370 * turn);
           cutOff(store, ["a"]);
-          await rig.until("the other", () => rig.leader === "b", failoverMs);
-          store.mischief = () => undefined;
+          await rig.until("the other", isOther, failoverMs);
+          store.mischief = slow;
           await rig.pass(TTL_MS);
-          const { election } = rig.contenders.get("b")!;
           election.setEligible(false);
           await rig.until("it again", () => rig.leader === "a", 2 * failoverMs);
           election.setEligible(true);
         }
       }));
   }
+
+  test(`${kind}: what is heard while the lock is being taken counts`, () =>
+    withContenders(subject, [], async (rig, store) => {
+      const { election } = rig.add(kind, subject.options("a"));
+      const heard = [
+        () => election.sawTerm(1000),
+        () => election.setEligible(false),
+        () => election.resign(),
+        () => {},
+      ];
+      store.mischief = (request) => {
+        if (subject.isLocking(request)) heard.shift()?.();
+        return undefined;
+      };
+      const after = async (passMs: number): Promise<readonly unknown[]> => {
+        await rig.pass(passMs);
+        return [rig.leader, heard.length];
+      };
+      assert.deepEqual(await after(1000), [undefined, 2]);
+      election.setEligible(true);
+      assert.deepEqual(await after(1000), [undefined, 1]);
+      await rig.until("it leads", () => rig.leader === "a", 3 * TTL_MS);
+      assert.equal(rig.reigns.length, 1);
+      assert.ok(rig.reigns[0]!.term > 1000);
+    }));
 
   test(
     `${kind}: a lease is no good until renewed when the machine may have slept`,

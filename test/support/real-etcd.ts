@@ -76,6 +76,10 @@ export class RealEtcd {
     return (kvs as { lease?: string }[] | undefined)?.[0]?.lease;
   }
 
+  async deletePrefix(prefix: string): Promise<void> {
+    await this.ask("/v3/kv/deleterange", rangeOf(prefix));
+  }
+
   /** Leases that it knows. */
   async leases(): Promise<readonly unknown[]> {
     const { leases } = await this.ask("/v3/lease/leases", {});
@@ -84,9 +88,7 @@ export class RealEtcd {
 
   /** Has it ask for a user: root, and one that may read and write below a prefix. */
   async demandUser(name: string, password: string, prefix: string): Promise<void> {
-    const key = Buffer.from(prefix).toString("base64");
-    const end = Buffer.from(`${prefix.slice(0, -1)}${nextChar(prefix.at(-1)!)}`).toString("base64");
-    const perm = { permType: "READWRITE", key, range_end: end };
+    const perm = { permType: "READWRITE", ...rangeOf(prefix) };
     const calls: readonly (readonly [string, unknown])[] = [
       ["user/add", { name: "root", password: "root" }],
       ["role/add", { name: "root" }],
@@ -133,6 +135,10 @@ export class RealEtcd {
   }
 }
 
-function nextChar(char: string): string {
-  return String.fromCharCode(char.charCodeAt(0) + 1);
+/** All keys that begin so, as etcd wants it said. */
+function rangeOf(prefix: string): { key: string; range_end: string } {
+  const start = Buffer.from(prefix);
+  const end = Buffer.from(start);
+  end[end.length - 1]! += 1;
+  return { key: start.toString("base64"), range_end: end.toString("base64") };
 }

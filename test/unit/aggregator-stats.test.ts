@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { clusterSamples } from "../../aggregator/cluster-stats.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "../../aggregator/counters.ts";
 import { OWN_STATS } from "../../aggregator/own-stat-rows.ts";
 import { newLosses } from "../../aggregator/sink/queue.ts";
@@ -7,9 +8,10 @@ import { AGGREGATOR_METRICS, aggregatorSamples } from "../../aggregator/stats.ts
 import { readTotals, SELF_INTAKE, type Totals } from "../../aggregator/totals.ts";
 import { Counters } from "../../shared/counters.ts";
 import { renderMetrics } from "../../shared/stats.ts";
+import { agentStanding, memberStanding } from "../support/cluster-standing.ts";
 
 /** Counters by which threads slow each other down, and the code of no reason; they say nothing to people. */
-const INTERNAL = ["dropped.none", "snapshotBytesTaken", "repeatBytesTaken"];
+const INTERNAL = ["dropped.none", "snapshotBytesTaken", "foldedBytes", "samplesTaken", "repeatBytesTaken"];
 
 /** Totals in which every counter has a number of its own, and where each stands. */
 function distinctTotals(): { totals: Totals; numbers: Map<string, number> } {
@@ -63,7 +65,11 @@ test("every counter of every thread is in /metrics", () => {
 
 test("every family has samples, with the labels that it names", () => {
   const { totals } = distinctTotals();
-  const samples = [...aggregatorSamples(totals)];
+  const samples = [
+    ...aggregatorSamples(totals),
+    ...clusterSamples(memberStanding(), 0, 10_000),
+    ...clusterSamples(agentStanding(), 0, 10_000),
+  ];
   const seen = new Set(samples.map(({ row }) => row.name));
   const missing = Object.values(AGGREGATOR_METRICS).filter(({ name }) => !seen.has(name));
   assert.deepEqual(missing, []);

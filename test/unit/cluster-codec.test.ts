@@ -54,6 +54,15 @@ test("the same message is written once, for whoever it goes to", () => {
   assert.notEqual(encodeMessage(message), encodeMessage({ ...message }));
 });
 
+test("a number that JSON has not is found before it is sent", () => {
+  assert.throws(
+    () => encodeMessage({ kind: "beat", term: 1, floor: Number.POSITIVE_INFINITY }),
+    /beat has a/,
+  );
+  assert.throws(() => encodeMessage({ kind: "heartbeat", term: 1, sentMs: Number.NaN }), /heartbeat has a/);
+  assert.ok(encodeMessage({ kind: "leaving", incarnation: "null" }).bytes > 0);
+});
+
 test("deltas do not keep, nor share, what a socket has read", () => {
   const bytes = Buffer.concat(encodeMessage(newDeltas(0, 2, 50)).pieces);
   const slab = Buffer.alloc(1 << 20);
@@ -110,15 +119,18 @@ test("a window narrows while pongs are late, and widens while they are quick", (
     nowMs += ms;
     window.answered(mark, nowMs);
   };
-  assert.equal(window.room, 256 * 1024);
+  assert.equal(window.room, 32 * 1024);
   roundTrip(window.room, 5);
-  assert.equal(window.room, 512 * 1024);
+  assert.equal(window.room, 64 * 1024);
   for (let count = 0; count < 5; count++) roundTrip(window.room, 5);
   assert.equal(window.room, 1024 * 1024);
   roundTrip(window.room, 800);
   assert.equal(window.room, 512 * 1024);
+  // What was read in a second tells how much will be in half of one.
+  roundTrip(200_000, 1000);
+  assert.equal(window.room, 100_000);
   for (let count = 0; count < 9; count++) roundTrip(window.room, 4000);
-  assert.equal(window.room, 32 * 1024);
+  assert.equal(window.room, 16 * 1024);
   // One that is not full says nothing of what would fit.
   const before = window.room;
   for (let count = 0; count < 3; count++) roundTrip(0, 5);

@@ -304,7 +304,7 @@ function simulate(seed: number, size: number, isForgetful = false): Simulation {
   return simulation;
 }
 
-const SEEDS = Number(process.env.RAFT_SEEDS ?? 150);
+const SEEDS = Number(process.env.RAFT_SEEDS ?? 300);
 
 for (const size of [2, 3, 5]) {
   test(`${size} members: one leader a term, no two leases, no second vote, a leader in the end`, () => {

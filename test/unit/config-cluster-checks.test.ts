@@ -175,7 +175,6 @@ const BAD: readonly (readonly [text: string, ...faults: string[]])[] = [
   ],
   [
     "[kubernetes]\nlease-duration = 3s",
-    "line 2: kubernetes.lease-duration = 3s: is too little for renew-interval (2s); choose at least 4s",
     "line 2: kubernetes.lease-duration = 3s: is too little for request-timeout (2s); choose at least 4s",
   ],
   ["[etcd]\nusername = u", "line 2: etcd.username = u: needs password beside it; name both or none"],

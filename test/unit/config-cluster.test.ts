@@ -155,7 +155,6 @@ const KUBERNETES: Readonly<Record<keyof typeof OPTIONS.kubernetes, OptionCase>> 
   namespace: texts("namespace", "metrics-1", { "A b": NO_OBJECT, "-a": NO_OBJECT, "a/b": NO_OBJECT }),
   lease: some("lease", "bioyino", "a.b-1", { "": NO_OBJECT, A: NO_OBJECT }),
   "lease-duration": bare(span("leaseDurationMs", 15_000, ["2s", "5m"], [2000, 5 * MINUTE]), { "4s": 4000 }),
-  "renew-interval": bare(span("renewIntervalMs", 2000, ["100ms", "1m"], [100, MINUTE]), { "7500ms": 7500 }),
   "request-timeout": bare(span("requestTimeoutMs", 2000, ["50ms", "1m"], [50, MINUTE]), { "7500ms": 7500 }),
   "token-file": { ...filePath("tokenFile"), fallback: `${ACCOUNT}/token` },
   "tls-ca": { ...filePath("tlsCa"), fallback: `${ACCOUNT}/ca.crt` },
@@ -196,7 +195,7 @@ test("a printed cluster parses to the same one", () => {
     "[raft]\nheartbeat = 50ms\nlease = 300ms\nelection-timeout-min = 400ms\nelection-timeout-max = 400ms",
     '[etcd]\nendpoints = https://a http://b:1\nusername = u\npassword = "p;#"\nttl = 60s\nkey = "a;b"',
     "[consul]\nsession-ttl = 1h\nrequest-timeout = 1m\n[kubernetes]\nlease-duration = 2s",
-    "renew-interval = 1s\nrequest-timeout = 1s\nendpoints = https://k:6443\nnamespace = n",
+    "request-timeout = 1s\nendpoints = https://k:6443\nnamespace = n",
   ].join("\n");
   const config = parseConfig(text, "x.ini");
   assert.deepEqual(parseConfig(printConfig(config), "x.ini"), config);

@@ -40,7 +40,7 @@ const CONTRARY = [
   // See config-checks-cluster.test.ts.
   ...["mode", "node", "peers", "witness", "token", "token-file", "tls-ca", "cluster.listen", "password"],
   ...["username", "heartbeat", "lease", "election-timeout-min", "election-timeout-max", "ttl"],
-  ...["session-ttl", "lease-duration", "renew-interval", "request-timeout", "bioyino-listen"],
+  ...["session-ttl", "lease-duration", "request-timeout", "bioyino-listen"],
 ];
 /** Lists in which an aggregate can be named once. */
 const ONCE = ["prefix-overrides", "postfixes", "tag-values"];

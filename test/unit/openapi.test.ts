@@ -10,7 +10,7 @@ import type { AggregatorView } from "../../aggregator/page/view.ts";
 const routes = aggregatorRoutes({
   view: {} as AggregatorView,
   standing: new Standing(),
-  log: { info() {} },
+  log: { info() {}, warn() {} },
 });
 
 test("every route is described, and every description has its route", () => {

@@ -45,6 +45,20 @@ test("late lines are waited for without an alarm", () => {
   assert.equal(alarms.length, 1);
 });
 
+test("an interval that another node delivers counts, and none counts twice", () => {
+  const { clock, alarms, watchdog } = newWatchdog(1);
+  for (let interval = 5; interval < 15; interval++) {
+    clock.advance(1500);
+    watchdog.delivered(interval);
+  }
+  assert.deepEqual(alarms, []);
+  for (let look = 0; look < 3; look++) {
+    clock.advance(1000);
+    watchdog.delivered(14 - look);
+  }
+  assert.equal(alarms.length, 1);
+});
+
 test("it can be off, and it can be stopped", () => {
   const off = newWatchdog(0);
   off.clock.advance(100_000);

@@ -43,6 +43,8 @@ export class Segment {
   readonly #copies: Copies;
   #file: Promise<FileHandle> | undefined;
   #isReading = false;
+  /** Times that records were handed over. */
+  #handOvers = 0;
   #isNoting = false;
   #isNoteDue = false;
   #isRemoved = false;
@@ -178,11 +180,14 @@ export class Segment {
 
   async #read(lose: (rowCount: number) => void): Promise<ReadBatch | undefined> {
     for (;;) {
+      const handOvers = this.#handOvers;
       const offset = this.#copies.readOffset;
       if (offset >= this.#readEnd) break;
       const file = await this.#open();
       const head = decodeHead(await readFully(file, offset, RECORD_HEAD_BYTES));
       const end = offset + RECORD_HEAD_BYTES + (head?.byteLength ?? 0);
+      // It may be somebody else's by now, and its head half written.
+      if (handOvers !== this.#handOvers) continue;
       if (head === undefined || end > this.bytes) {
         // Nothing behind a damaged head can be found, so nothing more may come there.
         this.isSealed = true;
@@ -194,8 +199,7 @@ export class Segment {
         continue;
       }
       const bytes = await readFully(file, offset + RECORD_HEAD_BYTES, head.byteLength);
-      // Handed over meanwhile.
-      if (this.#copies.has(offset)) continue;
+      if (handOvers !== this.#handOvers) continue;
       const receipt = this.#copies.receiptAt(offset);
       const batch = decodeBatch(head, bytes, receipt);
       // The reader passes it by that. It is not moved itself: meanwhile others may have been unloaded.
@@ -215,18 +219,15 @@ export class Segment {
     return undefined;
   }
 
-  /**
-   * Drops the records that are not in memory of a cluster's intervals that somebody else writes. Returns the
-   * rows.
-   */
+  /** Drops records of a cluster's intervals that somebody else writes, if not in memory. Returns the rows. */
   handOver(isTheirs: (interval: number) => boolean): number {
     let rows = 0;
+    this.#handOvers++;
     const fd = openSync(this.path, "r+");
     try {
       for (const { offset, end, head } of recordsOf(fd, this.#copies.firstOffset, this.bytes)) {
         const { isOrdered, interval, rowCount } = head.fields;
-        if (head.isHandedOver || isOrdered !== true || !isTheirs(interval)) continue;
-        if (this.#copies.has(offset)) continue;
+        if (head.isHandedOver || this.#copies.has(offset) || !isOrdered || !isTheirs(interval)) continue;
         markHandedOver(fd, offset);
         this.#copies.add(offset, end, 0).drop();
         rows += rowCount;

@@ -282,7 +282,8 @@ export class Spool {
     let last = this.#segments.at(-1);
     if (last !== undefined && !last.isSealed && last.bytes >= segmentBytesMax(this.#bounds)) {
       last.seal();
-      if (this.#segments.length > 1) last.rest();
+      // Not while somebody reads it: that would look like a fault of the disk.
+      if (this.#segments.length > 1 && !last.isHeld) last.rest();
     }
     if (last?.isSealed === true) last = undefined;
     if (!this.#makeRoom(bytesOf(batches), last)) return undefined;

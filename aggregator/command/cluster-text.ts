@@ -1,0 +1,147 @@
+/** What a node says of its cluster, for people. What is not as expected is shown as it is. */
+import { showText } from "../../shared/name-text.ts";
+import { describeValue } from "../../shared/terminal/value-text.ts";
+import type { ClusterStatus, IntervalStatus, MemberStatus, MembersPage } from "../page/cluster-status.ts";
+import { formatAge, formatBytes } from "./amount-text.ts";
+import { textTable } from "./text-table.ts";
+
+/** Intervals that are listed one by one. */
+const INTERVALS_SHOWN = 8;
+const MEMBER_COLUMNS = [
+  { title: "node" },
+  { title: "role" },
+  { title: "connected" },
+  { title: "heard", isRight: true },
+  { title: "lag", isRight: true },
+  { title: "backlog", isRight: true },
+  { title: "acked", isRight: true },
+];
+const INTERVAL_COLUMNS = [
+  { title: "interval (UTC)" },
+  { title: "state" },
+  { title: "revision", isRight: true },
+  { title: "snapshots", isRight: true },
+  { title: "samples", isRight: true },
+  { title: "closed by" },
+  { title: "sinks" },
+];
+const GROUPED = new Intl.NumberFormat("en-US");
+
+/** Describes GET /members. */
+export function describeMembers(value: unknown): string {
+  const page = value as MembersPage;
+  if (!areRecords(page?.members) || !areTexts(page.alarms)) return describeValue(value);
+  const alarms = page.alarms.map((alarm) => `ALARM ${showText(alarm)}`);
+  return `${[describeLeader(page), ...alarms, "", ...memberTable(page.members)].join("\n")}\n`;
+}
+
+/** Describes GET /status: the cluster, where there is one, stands below the rest. */
+export function describeStatus(value: unknown): string {
+  const { cluster, ...rest } = Object(value) as { readonly cluster?: ClusterStatus };
+  const isPlain = cluster === undefined || !areRecords(cluster.members) || !areIntervals(cluster.intervals);
+  if (isPlain) return describeValue(value);
+  const lines = [describeLeader(cluster), "", ...memberTable(cluster.members), ""];
+  const { agent, intervals, counts } = cluster;
+  if (intervals.length > 0) lines.push(...intervalTable(intervals), "");
+  if (agent !== undefined) lines.push(...linesOf({ agent }));
+  lines.push(...linesOf(stateOf(cluster)));
+  const counted = Object.entries(Object(counts) as object).filter(([, count]) => count !== 0);
+  if (counted.length > 0) lines.push(...linesOf({ counts: Object.fromEntries(counted) }));
+  const block = lines.map((line) => (line === "" ? "\n" : `  ${line}\n`)).join("");
+  return `${describeValue(rest)}cluster\n${block}`;
+}
+
+function stateOf(cluster: ClusterStatus): object {
+  const { incarnation, hasState, isEligible, clockOffsetMs, heldBytes, incompleteTables } = cluster;
+  return { incarnation, hasState, isEligible, clockOffsetMs, heldBytes, incompleteTables };
+}
+
+function linesOf(value: object): string[] {
+  return describeValue(value).trimEnd().split("\n");
+}
+
+/** `node-a leads in term 7; this is node-b` */
+function describeLeader({
+  node,
+  role,
+  leader,
+  term,
+  leaseMs,
+}: Omit<MembersPage, "alarms" | "members">): string {
+  const self = showText(String(node));
+  if (role === "agent") return `${self} is an agent`;
+  if (role === "leader") {
+    const lease = leaseMs === null ? "" : `; ${formatAge(leaseMs)} are left of its lease`;
+    return `${self}, this node, leads in term ${term}${lease}`;
+  }
+  const who = leader === null ? "nobody is known to lead" : `${showText(String(leader))} leads`;
+  return `${who} in term ${term}; this node is ${self}, a ${showText(String(role))}`;
+}
+
+function memberTable(members: readonly MemberStatus[]): string[] {
+  const lines = textTable(MEMBER_COLUMNS, members.map(memberRow));
+  const [head = "", ...rows] = lines;
+  return [head, ...rows.flatMap((row, index) => [row, ...notesOf(members[index]!)])];
+}
+
+function memberRow(member: MemberStatus): string[] {
+  const { node, role, isSelf, heardMs, lagMs, backlogDeltas, backlogBytes, ackedDeltas } = member;
+  const name = showText(String(node));
+  if (isSelf) return [`${name} *`, showText(String(role)), "this node"];
+  const ways = connectedWays(member);
+  const heard = heardMs === null ? "never" : formatAge(heardMs);
+  // A witness is sent none.
+  if (role === "witness") return [name, role, ways, heard];
+  const backlog =
+    backlogDeltas === 0 ? "0" : `${GROUPED.format(backlogDeltas)} (${formatBytes(backlogBytes)})`;
+  return [name, showText(String(role)), ways, heard, formatAge(lagMs), backlog, GROUPED.format(ackedDeltas)];
+}
+
+function connectedWays({ isOutgoingUp, isIncomingUp }: MemberStatus): string {
+  if (isOutgoingUp && isIncomingUp) return "both ways";
+  if (isOutgoingUp) return "only to it";
+  return isIncomingUp ? "only from it" : "no";
+}
+
+function notesOf({ fault, warning }: MemberStatus): string[] {
+  return [fault, warning].flatMap((note) => (typeof note === "string" ? `    ${showText(note)}` : []));
+}
+
+function intervalTable(intervals: readonly IntervalStatus[]): string[] {
+  const shown = intervals.slice(-INTERVALS_SHOWN);
+  const lines = textTable(INTERVAL_COLUMNS, shown.map(intervalRow));
+  const older = intervals.length - shown.length;
+  return older === 0 ? lines : [...lines, `${older} older ones`];
+}
+
+function intervalRow(one: IntervalStatus): string[] {
+  const { timestampSec, state, revision, deltas, samples, closedBy, closedOf, deliveredTo } = one;
+  const time = new Date(timestampSec * 1000).toISOString().slice(0, 19).replace("T", " ");
+  const notes = [one.isDegraded ? "degraded" : [], one.isInDoubt ? "in doubt" : []].flat();
+  return [
+    time,
+    [showText(String(state)), ...notes].join(", "),
+    String(revision),
+    GROUPED.format(deltas),
+    GROUPED.format(samples),
+    `${closedBy} of ${closedOf}`,
+    deliveredTo.map(showText).join(" "),
+  ];
+}
+
+function areRecords(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === "object" && one !== null);
+}
+
+function areIntervals(value: unknown): boolean {
+  return areRecords(value) && (value as IntervalStatus[]).every(isInterval);
+}
+
+/** What is drawn of an interval must be there, and its time one that there is. */
+function isInterval({ timestampSec, deliveredTo }: IntervalStatus): boolean {
+  return Math.abs(timestampSec) < 1e11 && areTexts(deliveredTo);
+}
+
+function areTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
+}

@@ -1,0 +1,15 @@
+/** All checks, in the order in which they are done. */
+import { CARBON_CHECKS } from "./carbon-checks.ts";
+import type { Check } from "./check.ts";
+import { KILL_CHECKS } from "./kill-checks.ts";
+import { PARTITION_CHECKS } from "./partition-checks.ts";
+import { PAUSE_CHECKS } from "./pause-checks.ts";
+import { RESTART_CHECKS } from "./restart-checks.ts";
+
+export const CHECKS: readonly Check[] = [
+  ...KILL_CHECKS,
+  ...PAUSE_CHECKS,
+  ...PARTITION_CHECKS,
+  ...RESTART_CHECKS,
+  ...CARBON_CHECKS,
+];

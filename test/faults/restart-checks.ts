@@ -1,0 +1,164 @@
+/** Nodes that are stopped in good order, or begin with nothing, and those that must not come in. */
+import { rmSync } from "node:fs";
+import { holdsWithin, lasting } from "../support/fault-clock.ts";
+import { FaultRig } from "../support/fault-rig.ts";
+import { type Check, type CheckContext, leftOut, type Row, rowOf, seconds, withRig } from "./check.ts";
+import { recoveryOf } from "./pause-checks.ts";
+
+const SCALE = "interval 2 s";
+const READY_MS_MAX = 5000;
+const REFUSED_MS_MAX = 1000;
+
+/** Stops each node in turn and starts it again; returns the exit codes that were not 0. */
+async function roll(rig: FaultRig, context: CheckContext): Promise<(number | null)[]> {
+  const codes = [];
+  for (const name of rig.names) {
+    await lasting(context.random.between(0, rig.intervalMs));
+    rig.source.end(name);
+    codes.push(await rig.node(name).stop());
+    await rig.revive(name, { build: () => "" });
+    await rig.leader();
+  }
+  return codes.filter((code) => code !== 0);
+}
+
+async function rollRow(rig: FaultRig, context: CheckContext, words: Pick<Row, "id" | "title">): Promise<Row> {
+  const codes = [];
+  for (let run = 0; run < context.runs; run++) codes.push(...(await roll(rig, context)));
+  const balance = await rig.balance();
+  return rowOf({ ...words, target: "lost 0, twice 0", scale: SCALE }, balance, {
+    figure: `${context.runs * rig.names.length} restarts, all with exit code 0: ${codes.length === 0 ? "yes" : "no"}`,
+    runs: context.runs,
+    recoveryMs: recoveryOf(balance.lags),
+    claims: { [`exit codes ${codes.join(", ")}`]: codes.length === 0 },
+  });
+}
+
+const rollingRestart: Check = {
+  ids: ["R12"],
+  runs: 3,
+  shortRuns: 1,
+  run: (context) =>
+    withRig(context, {}, async (rig) => [
+      await rollRow(rig, context, { id: "R12", title: "all nodes restarted in turn" }),
+    ]),
+};
+
+const upgrade: Check = {
+  ids: ["R13"],
+  runs: 1,
+  shortRuns: 0,
+  run: async (context) => {
+    const words = { id: "R13", title: "upgrade from an older build, node by node" };
+    const { previous } = context;
+    if (previous === undefined) {
+      return [leftOut({ ...words, target: "lost 0, twice 0", scale: SCALE }, "there is no older release yet")];
+    }
+    return withRig(context, { build: () => previous }, async (rig) => [await rollRow(rig, context, words)]);
+  },
+};
+
+const emptyState: Check = {
+  ids: ["R14"],
+  runs: 4,
+  shortRuns: 0,
+  run: (context) =>
+    withRig(context, {}, async (rig) => {
+      const { random, runs } = context;
+      const excuses = [];
+      const times: number[] = [];
+      let early = 0;
+      for (let run = 0; run < runs; run++) {
+        await lasting(rig.intervalMs + random.between(0, rig.intervalMs));
+        const leader = await rig.leader();
+        // Each second time the leader itself: its successor must not be overruled by the one that knows nothing.
+        const node = run % 2 === 0 ? leader : rig.names.find((name) => name !== leader)!;
+        const atMs = await rig.kill(node);
+        excuses.push({ node, fromMs: atMs - 1000, toMs: atMs });
+        rmSync(rig.stateDir(node), { recursive: true });
+        await rig.start(node);
+        const startedMs = Date.now();
+        await rig.source.begin(node);
+        const isReady = await holdsWithin(20_000, async () => {
+          const standing = await rig.node(node).standing();
+          if (standing?.role === "leader" && !standing.hasState) early++;
+          return standing?.hasState === true && standing.isEligible;
+        });
+        times.push(isReady ? Date.now() - startedMs : Number.POSITIVE_INFINITY);
+      }
+      const balance = await rig.balance({ excuses });
+      const slowest = Math.max(...times);
+      return [
+        rowOf(
+          {
+            id: "R14",
+            title: "node killed and started with an empty folder",
+            target: "no leader before it has the state; ready within 5 s",
+            scale: SCALE,
+          },
+          balance,
+          {
+            figure: `ready after at most ${seconds(slowest)}; led too early ${early}`,
+            runs,
+            recoveryMs: recoveryOf(balance.lags),
+            claims: {
+              [`ready after ${seconds(slowest)}`]: slowest <= READY_MS_MAX,
+              [`led ${early} times without state`]: early === 0,
+            },
+          },
+        ),
+      ];
+    }),
+};
+
+/** Node c as it should not be: what is wrong, and the key that has to be named. */
+const MISMATCHES = [
+  { key: "interval", options: { intervalMs: 4000 } },
+  { key: "peers", options: { cluster: "peers[] = stranger@10.78.0.99:8136" } },
+] as const;
+
+const mismatch: Check = {
+  ids: ["R38"],
+  runs: MISMATCHES.length,
+  shortRuns: 0,
+  run: (context) =>
+    withRig(context, {}, async (rig) => {
+      const times: number[] = [];
+      const claims: Record<string, boolean> = {};
+      for (const { key, options } of MISMATCHES) {
+        rig.source.end("c");
+        await rig.node("c").stop();
+        await rig.start("c", options);
+        const startedMs = Date.now();
+        const isRefused = await holdsWithin(5000, () => refusalNames(rig, key));
+        times.push(isRefused ? Date.now() - startedMs : Number.POSITIVE_INFINITY);
+        claims[`no refusal that names ${key}`] = isRefused;
+        await lasting(rig.intervalMs);
+        await rig.node("c").kill();
+      }
+      const balance = await rig.balance();
+      const slowest = Math.max(...times);
+      claims[`refused after ${seconds(slowest)}`] = slowest <= REFUSED_MS_MAX;
+      return [
+        rowOf(
+          {
+            id: "R38",
+            title: "node with another interval, or other members",
+            target: "refused within 1 s, the key named",
+            scale: SCALE,
+          },
+          balance,
+          { figure: `refused after at most ${seconds(slowest)}`, runs: MISMATCHES.length, claims },
+        ),
+      ];
+    }),
+};
+
+/** Whether a log has a refusal in which a key is named: of the stranger, or of those that it wants to join. */
+function refusalNames(rig: FaultRig, key: string): boolean {
+  return rig.names.some((name) =>
+    rig.node(name).eventsNamed("peer.refused").some((event) => JSON.stringify(event).includes(key)),
+  );
+}
+
+export const RESTART_CHECKS: readonly Check[] = [rollingRestart, upgrade, emptyState, mismatch];
