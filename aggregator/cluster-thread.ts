@@ -4,9 +4,11 @@
  * from here go to the peers and to the store.
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { labelledDelta } from "../cluster/delta.ts";
+import { type Delta, labelledDelta } from "../cluster/delta.ts";
+import { RunningAgent } from "../cluster/running/agent.ts";
 import { RunningMember } from "../cluster/running/member.ts";
 import type { PeerState } from "../cluster/transport/peer-hub.ts";
+import type { LinkState } from "../cluster/transport/peer-link.ts";
 import type { ClusterView } from "../cluster/view.ts";
 import type { WorldLog, Writer } from "../cluster/world.ts";
 import { machineMs } from "../shared/clock.ts";
@@ -51,7 +53,9 @@ class ClusterThread {
   readonly #lowestOpen = new Map<number, number>();
   /** Own snapshots that the store may not have folded yet, oldest first. */
   readonly #taken: TakenSnapshot[] = [];
-  #member: RunningMember | undefined;
+  #member: RunningMember | RunningAgent | undefined;
+  /** Tables of an agent, which is all that its own pages show: intervals, the oldest first. */
+  #tables: number[] = [];
   #writer: ClusterWriter | undefined;
   #store: MessagePort | undefined;
   #early: FromCluster[] | undefined = [];
@@ -92,8 +96,12 @@ class ClusterThread {
   async open(): Promise<ClusterInfo> {
     const { settings } = this.#data;
     const context = { writer: this.writer, log: this.log, onTick: () => this.#onTick() };
-    this.#member = await RunningMember.open(settings, context);
-    return { incarnation: this.#member.incarnation, port: this.#member.hub.port };
+    const member = await (settings.role === "agent"
+      ? RunningAgent.open(settings, context)
+      : RunningMember.open(settings, context));
+    this.#member = member;
+    const port = member instanceof RunningMember ? member.hub.port : undefined;
+    return { incarnation: member.incarnation, port };
   }
 
   /** The first word of a thread is that it is ready; what was to be said before waits for it. */
@@ -168,13 +176,28 @@ class ClusterThread {
   #takeFrame(frame: Uint8Array, origin: number): void {
     const label = readLabel(frame);
     if (label === undefined) return;
-    if (frame.length > FRAME_HEADER_BYTES) this.#member?.node.add(labelledDelta(label, frame));
+    if (frame.length > FRAME_HEADER_BYTES) this.#add(labelledDelta(label, frame));
     const atBytes = this.#writer?.postedBytes ?? 0;
     this.#taken.push({ origin, atBytes, bytes: frame.length, samples: label.lines });
     this.#acknowledgeTaken();
     const known = this.#lowestOpen.get(origin);
     if (known !== undefined) this.#lowestOpen.set(origin, Math.max(known, label.lowestOpen));
     this.#closeIntervals();
+  }
+
+  #add(delta: Delta): void {
+    if (this.#member instanceof RunningAgent) {
+      this.writer.fold(delta);
+      if (!this.#tables.includes(delta.interval)) this.#tables.push(delta.interval);
+    }
+    this.#member?.add(delta);
+  }
+
+  /** An agent writes nothing: its tables are dropped. The newest closed one stays, so that pages are not empty. */
+  #dropTables(closedBelow: number): void {
+    const dropped = this.#tables.filter((interval) => interval < closedBelow - 1);
+    for (const interval of dropped) this.writer.drop(interval);
+    if (dropped.length > 0) this.#tables = this.#tables.filter((interval) => !dropped.includes(interval));
   }
 
   /** Tells intakes of what the store has taken: what is not, they have to bound. */
@@ -199,7 +222,9 @@ class ClusterThread {
       this.#lowestOpen.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...this.#lowestOpen.values());
     const late = this.#data.lateWindowMs === 0 ? Number.POSITIVE_INFINITY : waiting;
     const below = Math.min(open, late);
-    if (Number.isFinite(below)) this.#member?.node.closeBelow(below);
+    if (!Number.isFinite(below)) return;
+    this.#member?.closeBelow(below);
+    this.#dropTables(below);
   }
 
   #presentInterval(): number {
@@ -208,8 +233,8 @@ class ClusterThread {
 
   #onTick(): void {
     const member = this.#member!;
-    this.#words.setNow(member.node.clusterNowMs());
-    if (!this.#hasClock && member.node.hasClock) {
+    this.#words.setNow(member.clusterNowMs());
+    if (!this.#hasClock && member.hasClock) {
       this.#hasClock = true;
       this.#tell({ kind: "clock" });
     }
@@ -224,22 +249,29 @@ class ClusterThread {
   }
 
   /** All own snapshots are there: hand them over. */
-  #leave({ node }: RunningMember): void {
+  #leave(member: RunningMember | RunningAgent): void {
     if (this.#hasLeft) return;
-    node.leave();
-    if (!node.isDrained) return;
+    member.leave();
+    if (!member.isDrained) return;
     this.#hasLeft = true;
-    this.#tell({ kind: "left", isHandedOver: isHandedOver(node.view()) });
+    const isGone = member instanceof RunningAgent || isHandedOver(member.node.view());
+    this.#tell({ kind: "left", isHandedOver: isGone });
   }
 
   #standing(): ClusterStanding {
     const member = this.#member!;
+    const incompleteTables = this.#writer?.incompleteTables ?? 0;
+    if (member instanceof RunningAgent) {
+      const state = member.linkState();
+      const links = state === undefined ? [] : [agentLinkOf(state)];
+      return { role: "agent", view: undefined, agent: member.standing(), links, incompleteTables };
+    }
     return {
       role: "member",
       view: member.node.view(),
       agent: undefined,
       links: member.hub.states().map(linkOf),
-      incompleteTables: this.#writer?.incompleteTables ?? 0,
+      incompleteTables,
     };
   }
 
@@ -269,6 +301,21 @@ function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {
     fault: isUp ? undefined : (refusal ?? outgoing.lastError),
     refusal: isUp ? undefined : refusal,
     warning: outgoing.warning,
+  };
+}
+
+/** The one connection of an agent, to whichever member. */
+function agentLinkOf({ server, isConnected, counts, reconnects, ...said }: LinkState): LinkStanding {
+  return {
+    name: server ?? "any",
+    isOutgoingUp: isConnected,
+    isIncomingUp: isConnected,
+    bytesSent: counts.sentBytes,
+    bytesReceived: counts.receivedBytes,
+    reconnects,
+    fault: isConnected ? undefined : (said.refusal ?? said.lastError),
+    refusal: isConnected ? undefined : said.refusal,
+    warning: said.warning,
   };
 }
 

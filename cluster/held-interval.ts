@@ -40,6 +40,8 @@ export class HeldInterval {
   closedAs: Manifest | undefined;
   /** The delivered slot that it was closed for. */
   closedFor: SlotCheck | undefined;
+  /** Whoever what is kept came from may have closed it as something that was delivered later. */
+  mayBeClosedLater = false;
   /** When its register changed last, on the monotonic clock. */
   changedMs = 0;
   /** Deltas were dropped for want of memory before anybody had written them. */

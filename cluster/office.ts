@@ -20,6 +20,17 @@ interface Heard {
   readonly atMs: number;
 }
 
+/** A leadership that was given up, for somebody who was not heard to lead yet. */
+interface Handing {
+  readonly to: string;
+  readonly term: number;
+  readonly sentMs: number;
+  readonly times: number;
+}
+
+const HAND_OVER_MS = 500;
+const HAND_OVER_TIMES = 10;
+
 export class Office {
   readonly #parts: NodeParts;
   readonly #election: Election;
@@ -31,6 +42,7 @@ export class Office {
   #leaseUntilMs = 0;
   #beatMs = 0;
   #heard: Heard | undefined;
+  #handing: Handing | undefined;
   #known = "";
   #ledMs: number;
 
@@ -120,6 +132,7 @@ export class Office {
   }
 
   tick(nowMs: number): void {
+    this.#insist(nowMs);
     if (this.#ownTerm !== undefined && nowMs - this.#beatMs >= TIMES.beatMs) this.#beat(nowMs);
     const leader = this.leaderName(nowMs);
     const known = `${leader ?? ""} ${this.term}`;
@@ -178,5 +191,22 @@ export class Office {
     this.stop();
     this.#election.resign(to);
     this.#parts.world.net.send(to, { kind: "take-over", term });
+    this.#handing = { to, term, sentMs: this.#parts.world.clock.monotonicMs(), times: 1 };
+  }
+
+  /** A word that was lost is said again, since some elections choose nobody by themselves. */
+  #insist(nowMs: number): void {
+    const handing = this.#handing;
+    if (handing === undefined) return;
+    if (
+      this.leaderName(nowMs) !== undefined ||
+      handing.term < this.term ||
+      handing.times >= HAND_OVER_TIMES
+    ) {
+      this.#handing = undefined;
+    } else if (nowMs - handing.sentMs >= HAND_OVER_MS) {
+      this.#handing = { ...handing, sentMs: nowMs, times: handing.times + 1 };
+      this.#parts.world.net.send(handing.to, { kind: "take-over", term: handing.term });
+    }
   }
 }

@@ -86,8 +86,9 @@ export class Tables {
     for (const entry of this.#holdings.entries()) {
       const { delivered } = entry;
       if (delivered !== undefined && delivered === entry.closedFor) continue;
-      // What this member wrote and closed last is not undone for a former revision that has arrived only now.
-      if (entry.pending !== delivered && entry.pending?.slot.manifest === entry.closedAs) continue;
+      // What was written and closed last is not undone for a former revision that has arrived only now.
+      const wasClosedLater = entry.mayBeClosedLater || entry.pending?.slot.manifest === entry.closedAs;
+      if (entry.pending !== delivered && wasClosedLater) continue;
       if (delivered !== undefined && delivered.missing === 0 && !isBusy(entry)) {
         this.#closeAs(entry, delivered.slot.manifest);
         entry.closedFor = delivered;
@@ -117,9 +118,9 @@ export class Tables {
   /** Through which interval what is kept is what was delivered; -1 where nothing is. */
   keptThrough(): number {
     const differs = this.#holdings.entries().find((entry) => {
-      const { delivered, closedFor, register, size } = entry;
+      const { delivered, closedFor, pending, register, size } = entry;
       const isLost = size === 0 && register !== undefined && !entry.isComplete;
-      return !isLost && (delivered !== closedFor || !this.isClosed(entry));
+      return !isLost && (pending !== delivered || delivered !== closedFor || !this.isClosed(entry));
     });
     return Math.min(this.#closedThrough, (differs?.interval ?? Number.MAX_SAFE_INTEGER) - 1);
   }
@@ -129,10 +130,13 @@ export class Tables {
     this.#closedThrough = Math.max(this.#closedThrough, through);
     this.#keptThrough = through;
     for (const [interval, { delivered }] of registers) {
-      const entry = interval <= through ? this.#holdings.get(interval) : undefined;
+      const entry = this.#holdings.get(interval);
       if (entry === undefined) continue;
-      this.drop(entry);
-      entry.closedAs = delivered?.manifest;
+      if (interval > through) entry.mayBeClosedLater = true;
+      else {
+        this.drop(entry);
+        entry.closedAs = delivered?.manifest;
+      }
     }
   }
 

@@ -125,7 +125,7 @@ function folderOf(path: string): string {
 test("the protocol of the cluster has no clock, chance, file or socket of its own", () => {
   const pure = sources.filter(
     ({ path }) =>
-      /^cluster\/[^/]+\.ts$/.test(path) || /^cluster\/election\/(election|raft|static)\.ts$/.test(path),
+      /^cluster\/[^/]+\.ts$/.test(path) || /^cluster\/election\/(election|raft|split|static)\.ts$/.test(path),
   );
   const offences = pure.flatMap(({ path, code }) => {
     const found =

@@ -31,15 +31,15 @@ const GROUPED = new Intl.NumberFormat("en-US");
 export function describeMembers(value: unknown): string {
   const page = value as MembersPage;
   if (!areRecords(page?.members) || !areTexts(page.alarms)) return describeValue(value);
-  const alarms = page.alarms.map((alarm) => `ALARM ${showText(alarm)}`);
-  return `${[describeLeader(page), ...alarms, "", ...memberTable(page.members)].join("\n")}\n`;
+  const alarms = page.alarms.map((alarm) => `ALARM ${alarm}`);
+  const lines = [describeLeader(page), ...alarms, "", ...memberTable(page.members)];
+  return `${lines.map(showText).join("\n")}\n`;
 }
 
 /** Describes GET /status: the cluster, where there is one, stands below the rest. */
 export function describeStatus(value: unknown): string {
-  const { cluster, ...rest } = Object(value) as { readonly cluster?: ClusterStatus };
-  const isPlain = cluster === undefined || !areRecords(cluster.members) || !areIntervals(cluster.intervals);
-  if (isPlain) return describeValue(value);
+  const { cluster, ...rest } = Object(value) as { readonly cluster: ClusterStatus };
+  if (!areRecords(cluster?.members) || !areIntervals(cluster?.intervals)) return describeValue(value);
   const lines = [describeLeader(cluster), "", ...memberTable(cluster.members), ""];
   const { agent, intervals, counts } = cluster;
   if (intervals.length > 0) lines.push(...intervalTable(intervals), "");
@@ -47,7 +47,7 @@ export function describeStatus(value: unknown): string {
   lines.push(...linesOf(stateOf(cluster)));
   const counted = Object.entries(Object(counts) as object).filter(([, count]) => count !== 0);
   if (counted.length > 0) lines.push(...linesOf({ counts: Object.fromEntries(counted) }));
-  const block = lines.map((line) => (line === "" ? "\n" : `  ${line}\n`)).join("");
+  const block = lines.map((line) => (line === "" ? "\n" : `  ${showText(line)}\n`)).join("");
   return `${describeValue(rest)}cluster\n${block}`;
 }
 

@@ -15,6 +15,7 @@ import { openStateFolder } from "../disk/state-folder.ts";
 import type { Message } from "../message.ts";
 import { TIMES } from "../options.ts";
 import { AgentLink } from "../transport/agent-link.ts";
+import { checkAccess } from "../transport/peer-access.ts";
 import type { LinkState } from "../transport/peer-link.ts";
 import type { AgentStanding } from "../view.ts";
 import type { WorldLog } from "../world.ts";
@@ -74,12 +75,13 @@ export class RunningAgent {
     );
   }
 
-  /** Opens state and spool. Throws OperatorError where one cannot be had, with nothing left open. */
+  /** Opens state and spool. Throws OperatorError where something cannot be had, with nothing left open. */
   static async open(settings: MemberSettings, context: AgentContext): Promise<RunningAgent> {
     const { stateDir, agent, name } = settings;
     if (placesOf(settings).length === 0) {
       throw new OperatorError("cluster.peers has no member; name those that this agent sends to");
     }
+    checkAccess(accessOf(settings));
     const state = stateDir === "" ? openMemoryState() : await openStateFolder(stateDir, context.log);
     try {
       const spool =
@@ -100,7 +102,7 @@ export class RunningAgent {
     return this.#state.incarnation;
   }
 
-  /** Sends from now on. Throws OperatorError where the secret is none. */
+  /** Sends from now on. */
   begin(): void {
     this.#connect();
     this.#timer = setInterval(() => {

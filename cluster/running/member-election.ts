@@ -3,9 +3,10 @@ import { type Clock, machineMs, systemClock } from "../../shared/clock.ts";
 import type { Election } from "../election/election.ts";
 import { createExternalElection } from "../election/external-engines.ts";
 import { RaftElection } from "../election/raft.ts";
+import { SplitElection } from "../election/split.ts";
 import { StaticElection } from "../election/static.ts";
 import type { Vote, World } from "../world.ts";
-import { type MemberSettings, membersOf, readText } from "./member-settings.ts";
+import { isSplitAllowed, type MemberSettings, membersOf, readText } from "./member-settings.ts";
 
 const clock: Clock = { ...systemClock, monotonicMs: machineMs };
 
@@ -20,6 +21,7 @@ export function openElection(settings: MemberSettings, world: World, vote: Vote)
   };
   if (consensus === "none")
     return new StaticElection({ name, members, startsAsLeader }, raftWorld.saveVote, vote);
+  if (isSplitAllowed(settings)) return new SplitElection({ name, members, ...engines.raft }, raftWorld, vote);
   if (consensus === "internal") return new RaftElection({ name, members, ...engines.raft }, raftWorld, vote);
   const context = { clock, random: world.random, log: world.log };
   if (consensus === "etcd") {

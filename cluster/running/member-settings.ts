@@ -36,6 +36,8 @@ export interface MemberSettings {
   readonly startDelayMs: number;
   readonly consensus: SuiteConfig["cluster"]["consensus"];
   readonly startsAsLeader: boolean;
+  /** Whether one of two members may write without the other's word. */
+  readonly allowsSplitFlush: boolean;
   readonly engines: Pick<SuiteConfig, "raft" | "etcd" | "consul" | "kubernetes">;
   readonly agent: Pick<SuiteConfig["cluster"], "spoolDir" | "spoolBytesMax" | "agentBytesMax">;
 }
@@ -83,6 +85,7 @@ export function memberSettings(config: SuiteConfig, equal: Readonly<Record<strin
     startDelayMs: cluster.startDelayMs,
     consensus: cluster.consensus,
     startsAsLeader: cluster.startsAsLeader,
+    allowsSplitFlush: cluster.allowsSplitFlush,
     engines: { raft, etcd, consul, kubernetes },
     agent: {
       spoolDir: cluster.spoolDir,
@@ -107,6 +110,11 @@ export function membersOf({ name, role, peers }: Pick<MemberSettings, "name" | "
   return [...others, { name, isWitness: role === "witness" }].sort((left, right) =>
     left.name < right.name ? -1 : 1,
   );
+}
+
+/** Whether two members go without a majority; three have one. */
+export function isSplitAllowed(settings: MemberSettings): boolean {
+  return settings.consensus === "internal" && settings.allowsSplitFlush && membersOf(settings).length === 2;
 }
 
 function accessOf({ cluster }: SuiteConfig): PeerAccess {

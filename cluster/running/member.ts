@@ -5,6 +5,7 @@
  */
 import { type Clock, machineMs, systemClock } from "../../shared/clock.ts";
 import { systemRandom } from "../../shared/random.ts";
+import type { Delta } from "../delta.ts";
 import { openMemoryState } from "../disk/memory-state.ts";
 import type { NodeState } from "../disk/node-state.ts";
 import { openStateFolder } from "../disk/state-folder.ts";
@@ -19,7 +20,7 @@ import type { World, WorldLog, Writer } from "../world.ts";
 import { AgentDoor } from "./agent-door.ts";
 import type { ClusterCommand, CommandOutcome } from "./member-command.ts";
 import { openElection } from "./member-election.ts";
-import { type MemberSettings, membersOf } from "./member-settings.ts";
+import { isSplitAllowed, type MemberSettings, membersOf } from "./member-settings.ts";
 
 export interface MemberContext {
   readonly writer: Writer;
@@ -123,7 +124,7 @@ export class RunningMember {
       log: context.log,
     };
     const election = openElection(settings, world, state.saved.vote);
-    const quorum = settings.consensus === "none" ? "one" : "majority";
+    const quorum = settings.consensus === "none" || isSplitAllowed(settings) ? "one" : "majority";
     node = new ClusterNode({ name, members, incarnation, ...times, quorum }, world, election, state.saved);
     door = new AgentDoor(node, { incarnation, settleMs: times.settleMs, nowMs: machineMs });
     await hub.open();
@@ -165,6 +166,11 @@ export class RunningMember {
     this.#context.onTick();
   }
 
+  /** A delta of this node's own intakes. */
+  add(delta: Delta): void {
+    this.node.add(delta);
+  }
+
   /** This node's intakes have closed all intervals below; its agents are waited for, for a while. */
   closeBelow(interval: number): void {
     this.door.closeBelow(interval);
@@ -174,6 +180,17 @@ export class RunningMember {
   leave(): void {
     this.door.leave();
     this.node.leave();
+  }
+
+  /** See ClusterNode. */
+  get isDrained(): boolean {
+    return this.node.isDrained;
+  }
+  get hasClock(): boolean {
+    return this.node.hasClock;
+  }
+  clusterNowMs(): number {
+    return this.node.clusterNowMs();
   }
 
   /** Does what people say. */

@@ -72,6 +72,8 @@ test("answers are JSON as openapi.json describes them", async () => {
     ["GET", "/explain?line=a:1|c&listener=none", "Error"],
     ["POST", "/consensus", "Error", '{"consensus-command":["stop","unchanged"]}'],
     ["POST", "/consensus", "Error", "{"],
+    ["GET", "/members", "Error"],
+    ["POST", "/transfer", "Error", "{}"],
   ];
   for (const [method, path, schema, body] of questions) {
     const answer = await ask(daemon, path, { method, ...(body === undefined ? {} : { body }) });

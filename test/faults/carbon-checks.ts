@@ -1,5 +1,5 @@
 /** A carbon that is away, stuck, or resets connections. */
-import { FaultCarbon, type CarbonWrite } from "../support/fault-carbon.ts";
+import { type CarbonWrite, FaultCarbon } from "../support/fault-carbon.ts";
 import { lasting } from "../support/fault-clock.ts";
 import { balance as balanceOf, type Excuse } from "../support/fault-ledger.ts";
 import { HUB } from "../support/fault-network.ts";
@@ -94,7 +94,9 @@ const carbonStuck: Check = {
         const beside = lagsOf(rig, second.writes);
         const lagIn = (fromMs: number, toMs: number) =>
           quantile(
-            [...beside].filter(([end]) => end * 1000 > fromMs && end * 1000 <= toMs).map(([, lagMs]) => lagMs),
+            [...beside]
+              .filter(([end]) => end * 1000 > fromMs && end * 1000 <= toMs)
+              .map(([, lagMs]) => lagMs),
             0.5,
           );
         const [usual, stuck] = [lagIn(sinceMs, stuckMs), lagIn(stuckMs, freedMs)];

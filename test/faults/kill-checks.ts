@@ -157,7 +157,10 @@ async function refusal(
     const deadline = setInterval(() => void node.kill(), 5000);
     const code = await node.exited();
     clearInterval(deadline);
-    return { code, words: code === 78 ? "refused, exit 78" : `exit ${code}: ${node.words.join(" ").slice(0, 80)}` };
+    return {
+      code,
+      words: code === 78 ? "refused, exit 78" : `exit ${code}: ${node.words.join(" ").slice(0, 80)}`,
+    };
   } finally {
     await rig.close();
   }

@@ -141,10 +141,10 @@ const deadPeer: Check = {
       const deltas = spans.map(({ sinceMs, atMs, untilMs }) => {
         const usual = quantile(lagsWithin(balance.lags, sinceMs, atMs), 0.5);
         const [first = Number.POSITIVE_INFINITY, ...rest] = lagsWithin(balance.lags, atMs, untilMs);
-        return { first: first - usual, then: quantile(rest, 0.5) - usual };
+        return { first: first - usual, later: quantile(rest, 0.5) - usual };
       });
       const first = Math.max(...deltas.map((delta) => delta.first));
-      const then = Math.max(...deltas.map((delta) => delta.then));
+      const later = Math.max(...deltas.map((delta) => delta.later));
       return [
         rowOf(
           {
@@ -155,11 +155,11 @@ const deadPeer: Check = {
           },
           balance,
           {
-            figure: `first ${seconds(first)} later, then ${seconds(then)} (median)`,
+            figure: `first ${seconds(first)} later, then ${seconds(later)} (median)`,
             runs,
             claims: {
               [`the first interval ${seconds(first)} later`]: first <= 2000,
-              [`further intervals ${seconds(then)} later`]: then <= 100,
+              [`further intervals ${seconds(later)} later`]: later <= 100,
             },
           },
         ),

@@ -11,7 +11,12 @@ const SHORT_PAUSE_MS_MAX = 3000;
 const LOOK_MS = 1500;
 
 /** Lines that a node wrote in a time: all of them, and those that said something else than carbon had. */
-export function writtenBy(rig: FaultRig, node: string, fromMs: number, toMs: number): { all: number; other: number } {
+export function writtenBy(
+  rig: FaultRig,
+  node: string,
+  fromMs: number,
+  toMs: number,
+): { all: number; other: number } {
   const address = rig.network.addressOf(node);
   const values = new Map<string, number>();
   let [all, other] = [0, 0];

@@ -36,7 +36,8 @@ const COLUMNS = [
 
 /** The table in Markdown, with the line that says when, where and with which seed. */
 export function renderTable(rows: readonly Row[], seed: number): string {
-  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${cpus().length} cores, Linux ${release()}, Node ${process.versions.node}`;
   const table = [line(COLUMNS), line(COLUMNS.map(() => "---")), ...rows.map((row) => line(cellsOf(row)))];

@@ -1,7 +1,7 @@
 /** Nodes that are stopped in good order, or begin with nothing, and those that must not come in. */
 import { rmSync } from "node:fs";
 import { holdsWithin, lasting } from "../support/fault-clock.ts";
-import { FaultRig } from "../support/fault-rig.ts";
+import type { FaultRig } from "../support/fault-rig.ts";
 import { type Check, type CheckContext, leftOut, type Row, rowOf, seconds, withRig } from "./check.ts";
 import { recoveryOf } from "./pause-checks.ts";
 
@@ -52,7 +52,9 @@ const upgrade: Check = {
     const words = { id: "R13", title: "upgrade from an older build, node by node" };
     const { previous } = context;
     if (previous === undefined) {
-      return [leftOut({ ...words, target: "lost 0, twice 0", scale: SCALE }, "there is no older release yet")];
+      return [
+        leftOut({ ...words, target: "lost 0, twice 0", scale: SCALE }, "there is no older release yet"),
+      ];
     }
     return withRig(context, { build: () => previous }, async (rig) => [await rollRow(rig, context, words)]);
   },
@@ -157,7 +159,10 @@ const mismatch: Check = {
 /** Whether a log has a refusal in which a key is named: of the stranger, or of those that it wants to join. */
 function refusalNames(rig: FaultRig, key: string): boolean {
   return rig.names.some((name) =>
-    rig.node(name).eventsNamed("peer.refused").some((event) => JSON.stringify(event).includes(key)),
+    rig
+      .node(name)
+      .eventsNamed("peer.refused")
+      .some((event) => JSON.stringify(event).includes(key)),
   );
 }
 

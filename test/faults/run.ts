@@ -1,6 +1,7 @@
 /** `npm run test:faults`: real faults done to a cluster of real processes, each on a machine of its own. */
-import { parseArgs } from "node:util";
+
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../../shared/errors.ts";
 import { seededRandom } from "../../shared/random.ts";
 import { FaultNetwork, isInsideNetwork, networkFault, runInNetwork } from "../support/fault-network.ts";
@@ -89,7 +90,14 @@ async function runCheck(check: Check, network: FaultNetwork, options: Options): 
     const folder = logs === undefined ? undefined : `${logs}/${name}`;
     return await check.run({ network, random, runs, isShort, logs: folder, previous });
   } catch (error) {
-    const words = { title: "broken off", target: "", scale: "", figure: "", recoveryMs: undefined, leftOut: "" };
+    const words = {
+      title: "broken off",
+      target: "",
+      scale: "",
+      figure: "",
+      recoveryMs: undefined,
+      leftOut: "",
+    };
     const numbers = { sent: 0, lost: 0, duplicated: 0, late: 0, wrongInterval: 0, flushLagMs: 0, runs };
     const offences = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
     return check.ids.map((id) => ({ ...words, ...numbers, id, offences }));

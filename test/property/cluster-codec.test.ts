@@ -24,12 +24,16 @@ const manifest: fc.Arbitrary<Manifest> = fc.array(
     .map(([source, from, more]) => ({ source, from, to: from + more })),
   { maxLength: 8 },
 );
-const slot = { term: count, revision: count, manifest };
-const delivered: fc.Arbitrary<DeliveredSlot> = fc.record({
-  ...slot,
-  sinks: fc.array(name),
-  isComplete: isTrue,
-});
+const decided = { term: count, revision: count, manifest };
+const decidedKeys = ["term", "revision", "manifest"] as const;
+const slot: fc.Arbitrary<Slot> = fc.record(
+  { ...decided, isInDoubt: isTrue },
+  { requiredKeys: [...decidedKeys] },
+);
+const delivered: fc.Arbitrary<DeliveredSlot> = fc.record(
+  { ...decided, isInDoubt: isTrue, sinks: fc.array(name), isComplete: isTrue },
+  { requiredKeys: [...decidedKeys, "sinks", "isComplete"] },
+);
 const register: fc.Arbitrary<Register> = fc.record(
   { pending: slot, delivered },
   { requiredKeys: ["pending"] },

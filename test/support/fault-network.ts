@@ -25,7 +25,9 @@ export function networkFault(): string | undefined {
   }
   const probe = "ip link add br0 type bridge && nft add table inet probe && mount -t tmpfs none /mnt";
   const { status, stderr } = spawnSync("unshare", [...NAMESPACES, "sh", "-c", probe], { encoding: "utf8" });
-  return status === 0 ? undefined : `no namespaces of our own (${stderr.trim().split("\n")[0]}); root is needed`;
+  return status === 0
+    ? undefined
+    : `no namespaces of our own (${stderr.trim().split("\n")[0]}); root is needed`;
 }
 
 /** Whether this process is the one within the namespaces. */
@@ -134,7 +136,10 @@ export class FaultNetwork {
 
   /** Between nodes, this one sends and hears at most so many kilobits in a second; 0 ends it. */
   async slowPeers(name: string, kilobits: number): Promise<void> {
-    const ends = [`-n ${name} qdisc`, "qdisc"].map((way, index) => [way, index === 0 ? "peers" : `p-${name}`]);
+    const ends = [`-n ${name} qdisc`, "qdisc"].map((way, index) => [
+      way,
+      index === 0 ? "peers" : `p-${name}`,
+    ]);
     for (const [way, device] of ends) {
       if (kilobits === 0) await tc(`${way} del dev ${device} root`);
       else await tc(`${way} add dev ${device} root tbf rate ${kilobits}kbit burst 4kb limit 64kb`);

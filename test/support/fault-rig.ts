@@ -14,7 +14,6 @@ const LEADER_DEADLINE_MS = 20_000;
 /** How long what nothing excuses may take to arrive after the last line. */
 const SETTLE_DEADLINE_MS = 25_000;
 
-
 export interface RigOptions {
   /** Members that hold data. */
   readonly names?: readonly string[];
@@ -70,7 +69,9 @@ export class FaultRig {
     const rig = await FaultRig.prepare(network, options);
     try {
       const { witness } = options;
-      await Promise.all([...rig.names, ...(witness === undefined ? [] : [witness])].map((one) => rig.start(one)));
+      await Promise.all(
+        [...rig.names, ...(witness === undefined ? [] : [witness])].map((one) => rig.start(one)),
+      );
       await rig.leader();
       return rig;
     } catch (error) {

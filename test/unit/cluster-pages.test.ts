@@ -31,7 +31,6 @@ interface Rig {
   readonly outcome?: CommandOutcome;
   readonly token?: string;
   readonly isReady?: boolean;
-  readonly startedIntervalsAgo?: number;
 }
 
 function newRig({ standing, outcome = { ok: true, message: "done" }, token = "", isReady = true }: Rig = {}) {

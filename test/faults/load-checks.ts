@@ -1,0 +1,68 @@
+/** How late points come when nothing fails. */
+import { lasting } from "../support/fault-clock.ts";
+import { type Check, quantile, rowOf, seconds, withRig } from "./check.ts";
+
+const INTERVAL_MS = 10_000;
+const NAMES = 100_000;
+const TICKS_PER_SECOND = 50;
+const LAG_P50_MAX = 500;
+const LAG_P99_MAX = 2000;
+
+const flushLag: Check = {
+  ids: ["R8"],
+  runs: 4,
+  shortRuns: 0,
+  run: (context) =>
+    withRig(context, { intervalMs: INTERVAL_MS, snapshotMs: 1000, settleMs: 2000 }, async (rig) => {
+      const perDatagram = NAMES / rig.names.length / ((INTERVAL_MS / 1000) * TICKS_PER_SECOND);
+      // Names come again in each interval; each node has names of its own.
+      rig.source.extra = (node, number) => {
+        const first = (Math.floor(number / rig.names.length) * perDatagram) % (NAMES / rig.names.length);
+        return Array.from(
+          { length: Math.ceil(perDatagram) },
+          (_, index) => `bulk.${node}.${Math.floor(first) + index}:1|c`,
+        ).join("\n");
+      };
+      await lasting((context.runs + 1) * INTERVAL_MS);
+      const balance = await rig.balance();
+      const ends = wholeLags(rig.carbon.writes);
+      const rows = Math.max(...[...ends.values()].map(({ rows }) => rows));
+      const counted = [...balance.lags.keys()].map((end) => ends.get(end)?.lastMs ?? 0);
+      const firsts = [...balance.lags.values()];
+      const [p50, p99] = [quantile(counted, 0.5), quantile(counted, 0.99)];
+      return [
+        rowOf(
+          {
+            id: "R8",
+            title: "no fault, 100,000 names in an interval",
+            target: "last row p50 0.5 s, p99 2 s after the interval's end",
+            scale: "interval 10 s, three nodes and carbon on one machine",
+          },
+          balance,
+          {
+            figure: `first row p50 ${seconds(quantile(firsts, 0.5))}, last p50 ${seconds(p50)}, p99 ${seconds(p99)}; ${rows} rows`,
+            runs: context.runs,
+            claims: {
+              [`${rows} rows are fewer than names`]: rows >= NAMES * 0.95,
+              [`the median ${seconds(p50)}`]: p50 <= LAG_P50_MAX,
+              [`p99 ${seconds(p99)}`]: p99 <= LAG_P99_MAX,
+            },
+          },
+        ),
+      ];
+    }),
+};
+
+/** When the last row of each interval came after its end, and how many came. */
+function wholeLags(
+  writes: readonly { readonly atMs: number; readonly second: number }[],
+): Map<number, { lastMs: number; rows: number }> {
+  const ends = new Map<number, { lastMs: number; rows: number }>();
+  for (const { atMs, second } of writes) {
+    const rows = (ends.get(second)?.rows ?? 0) + 1;
+    ends.set(second, { lastMs: atMs - second * 1000, rows });
+  }
+  return ends;
+}
+
+export const LOAD_CHECKS: readonly Check[] = [flushLag];
