@@ -86,7 +86,7 @@ async function readNode({ pid, started }: Daemon): Promise<NodeReading> {
   const page = await (await fetch(`http://${management}/metrics`)).text();
   return {
     cpuSeconds: readCpuSeconds(pid),
-    sentBytes: sumSamples(page, /^bioyino_cluster_sent_bytes_total/) ?? Number.NaN,
+    sentBytes: sumSamples(page, /^bioyino_cluster_peer_bytes_total\{.*direction="out"/) ?? Number.NaN,
     isLeader: (sumSamples(page, /^bioyino_cluster_leader /) ?? 0) > 0,
   };
 }

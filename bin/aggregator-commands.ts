@@ -47,6 +47,11 @@ const LEADER_WORDS: Readonly<Record<string, string>> = {
   disabled: "disable",
 };
 
+const CONSENSUS_HELP = `
+In a cluster a node that is paused or disabled does not stand for election.
+LEADER disable hands leadership over. LEADER enable is for cluster.consensus =
+none, where people choose; members that choose are asked by \`bioyino transfer\`.`;
+
 /**
  * Adds query, tail, top, transfer, drain, explain and check to a program. Their actions throw OperatorError: exit code 1 when
  * the aggregator cannot be reached or refuses, 2 for a bad command line, 78 for a bad configuration.
@@ -117,6 +122,7 @@ class AggregatorCommands {
     add("consensus", "set the state of the consensus, and who leads")
       .argument("<action>", "enable, pause, resume or disable", word(CONSENSUS_WORDS))
       .argument("[leader]", "unchanged, enable or disable", word(LEADER_WORDS), "unchanged")
+      .addHelpText("after", CONSENSUS_HELP)
       .action(async (action: string, leader: string) => {
         const { describeStatus } = await import("../aggregator/command/cluster-text.ts");
         return page("POST", "/consensus", describeStatus, { "consensus-command": [action, leader] });
@@ -165,7 +171,7 @@ class AggregatorCommands {
       .option("--timeout <s>", "longest such wait, in seconds", number(1, DAY_SECONDS), 60)
       .addHelpText(
         "after",
-        "\nWhere a supervisor restarts what ends, drain is a restart; to stop a node, tell that.",
+        "\nWhere a supervisor restarts what ends, drain is a restart.",
       )
       .action(async (flags: DaemonFlags & { wait?: boolean; timeout: number }) => {
         const { drain } = await import("../aggregator/command/drain.ts");

@@ -175,6 +175,8 @@ export class Reception {
 
   #answerQuery(from: string, term: number): void {
     const { holdings, world } = this.#parts;
+    // Answers are big; over a slow way they are not heaped up. It asks again.
+    if (world.net.pendingBytes(from) >= PENDING_BYTES_MAX) return;
     const { forgottenBelow } = holdings;
     const known = { registers: holdings.registers(), held: holdings.inventory(), forgottenBelow };
     world.net.send(from, { kind: "query-answer", term, ...known, presentSince: this.#to.presentSince() });

@@ -7,6 +7,7 @@ import type { State } from "./message.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
 import { Patience } from "./patience.ts";
+import { PENDING_BYTES_MAX } from "./replication.ts";
 
 const ASK_MS = 300;
 const ASK_AGAIN_MS = 3000;
@@ -82,6 +83,8 @@ export class Transfer {
   answer(to: string, incarnation: string): void {
     const { peers, world, holdings, tables } = this.#parts;
     if (peers.isSelfWitness || this.#answering.has(to)) return;
+    // Answers are big; over a slow way they are not heaped up. It asks again.
+    if (world.net.pendingBytes(to) >= PENDING_BYTES_MAX) return;
     const keptThrough = this.#hasState ? Math.max(tables.keptThrough(), 0) : -1;
     const { forgottenBelow } = holdings;
     const known = { registers: holdings.registers(), held: holdings.inventory(), forgottenBelow };

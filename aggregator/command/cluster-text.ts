@@ -36,10 +36,19 @@ export function describeMembers(value: unknown): string {
   return `${lines.map(showText).join("\n")}\n`;
 }
 
-/** Describes GET /status: the cluster, where there is one, stands below the rest. */
+/**
+ * Describes GET /status: the cluster, where there is one, stands below the rest, and alarms at the end, where
+ * a terminal shows them.
+ */
 export function describeStatus(value: unknown): string {
-  const { cluster, ...rest } = Object(value) as { readonly cluster: ClusterStatus };
-  if (!areRecords(cluster?.members) || !areIntervals(cluster?.intervals)) return describeValue(value);
+  const { cluster, alarms, ...rest } = Object(value) as Record<"cluster" | "alarms", unknown>;
+  if (!areTexts(alarms) || (cluster !== undefined && !isCluster(cluster))) return describeValue(value);
+  const block = cluster === undefined ? "" : `cluster\n${describeCluster(cluster)}`;
+  const lines = alarms.map((alarm) => `ALARM ${showText(alarm)}\n`);
+  return `${describeValue(rest)}${block}${lines.join("")}`;
+}
+
+function describeCluster(cluster: ClusterStatus): string {
   const lines = [describeLeader(cluster), "", ...memberTable(cluster.members), ""];
   const { agent, intervals, counts } = cluster;
   if (intervals.length > 0) lines.push(...intervalTable(intervals), "");
@@ -47,8 +56,7 @@ export function describeStatus(value: unknown): string {
   lines.push(...linesOf(stateOf(cluster)));
   const counted = Object.entries(Object(counts) as object).filter(([, count]) => count !== 0);
   if (counted.length > 0) lines.push(...linesOf({ counts: Object.fromEntries(counted) }));
-  const block = lines.map((line) => (line === "" ? "\n" : `  ${showText(line)}\n`)).join("");
-  return `${describeValue(rest)}cluster\n${block}`;
+  return lines.map((line) => (line === "" ? "\n" : `  ${showText(line)}\n`)).join("");
 }
 
 function stateOf(cluster: ClusterStatus): object {
@@ -129,19 +137,21 @@ function intervalRow(one: IntervalStatus): string[] {
   ];
 }
 
-function areRecords(value: unknown): boolean {
-  return Array.isArray(value) && value.every((one) => typeof one === "object" && one !== null);
+/** What is drawn must be there, whoever answers. */
+function isCluster(value: unknown): value is ClusterStatus {
+  const { members, intervals } = Object(value) as Record<string, unknown>;
+  return areRecords(members) && areRecords(intervals) && (intervals as IntervalStatus[]).every(isInterval);
 }
 
-function areIntervals(value: unknown): boolean {
-  return areRecords(value) && (value as IntervalStatus[]).every(isInterval);
-}
-
-/** What is drawn of an interval must be there, and its time one that there is. */
+/** The time must be one that there is. */
 function isInterval({ timestampSec, deliveredTo }: IntervalStatus): boolean {
   return Math.abs(timestampSec) < 1e11 && areTexts(deliveredTo);
 }
 
-function areTexts(value: unknown): boolean {
+function areRecords(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === "object" && one !== null);
+}
+
+function areTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((one) => typeof one === "string");
 }

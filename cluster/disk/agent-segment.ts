@@ -131,9 +131,14 @@ export class AgentSegment {
     return Math.max(0, this.samples - this.readSamples);
   }
 
+  /** Whether something of it was read and is not released. */
+  get isInUse(): boolean {
+    return this.#open.size > 0;
+  }
+
   /** Whether nothing of it is needed any more. */
   get isDone(): boolean {
-    return !this.hasUnread && this.#open.size === 0;
+    return !this.hasUnread && !this.isInUse;
   }
 
   /**

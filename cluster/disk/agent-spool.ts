@@ -130,6 +130,7 @@ export class AgentSpoolFolder implements AgentSpool {
     }
     try {
       const segment = await this.#writable(bytes);
+      if (segment === undefined) return false;
       await segment.append(records, samples);
       return true;
     } catch (error) {
@@ -138,15 +139,17 @@ export class AgentSpoolFolder implements AgentSpool {
     }
   }
 
-  /** The segment to append to, with room for so many bytes. */
-  async #writable(bytes: number): Promise<AgentSegment> {
+  /** The segment to append to, with room for so many bytes; undefined where none can be made. */
+  async #writable(bytes: number): Promise<AgentSegment | undefined> {
     const share = Math.floor(this.#bytesMax / SEGMENTS);
     const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, share));
     const last = this.#segments.at(-1);
     if (last !== undefined && last.bytes >= segmentBytes) last.isSealed = true;
     // A new segment brings its head.
-    while (this.bytes + bytes + SEGMENT_HEAD_BYTES > this.#bytesMax && this.#segments.length > 0) {
-      const oldest = this.#segments[0]!;
+    while (this.bytes + bytes + SEGMENT_HEAD_BYTES > this.#bytesMax) {
+      // What was read and is not safe yet has to stay: whoever read it relies on that.
+      const oldest = this.#segments.find(({ isInUse }) => !isInUse);
+      if (oldest === undefined) return undefined;
       if (oldest.unreadSamples > 0) this.#faults.tell("deltas", new Error("full; the oldest are given up"));
       await this.#remove(oldest);
     }

@@ -5,6 +5,7 @@
  */
 import { type Clock, machineMs, systemClock } from "../../shared/clock.ts";
 import { systemRandom } from "../../shared/random.ts";
+import { FRAME_VERSION } from "../../shared/wire.ts";
 import type { Delta } from "../delta.ts";
 import { openMemoryState } from "../disk/memory-state.ts";
 import type { NodeState } from "../disk/node-state.ts";
@@ -258,7 +259,7 @@ export function helloOf(settings: MemberSettings, incarnation: string): Hello {
     incarnation,
     role: settings.role,
     members: settings.role === "agent" ? [] : membersOf(settings).map(({ name }) => name),
-    settings: { ...settings.equal },
+    settings: { ...settings.equal, "snapshot format": String(FRAME_VERSION) },
   };
 }
 

@@ -47,7 +47,7 @@ test("a leader that is killed loses at most its own last moment, and nothing is 
       return (
         metrics.sum("bioyino_samples_total") >= 100 &&
         metrics.sum("bioyino_samples_in_flight") === 0 &&
-        metrics.sum("bioyino_cluster_backlog_deltas") === 0
+        metrics.sum("bioyino_cluster_peer_backlog_snapshots") === 0
       );
     });
     await rig.kill(leader);

@@ -4,7 +4,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../../shared/errors.ts";
 import { seededRandom } from "../../shared/random.ts";
-import { FaultNetwork, isInsideNetwork, networkFault, runInNetwork } from "../support/fault-network.ts";
+import {
+  endWithOuterProcess,
+  FaultNetwork,
+  isInsideNetwork,
+  networkFault,
+  runInNetwork,
+} from "../support/fault-network.ts";
 import type { Check, Row } from "./check.ts";
 import { CHECKS } from "./registry.ts";
 import { describeRow, renderTable, writeReadme } from "./report.ts";
@@ -105,6 +111,7 @@ async function runCheck(check: Check, network: FaultNetwork, options: Options): 
 }
 
 async function runAll(options: Options): Promise<number> {
+  endWithOuterProcess();
   const network = await FaultNetwork.open(MACHINES);
   const rows: Row[] = [];
   for (const check of CHECKS) {

@@ -7,6 +7,8 @@ import { nameOf, orderText } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
 
 const EPOCH_MS = 1_700_000_000_000;
+/** A process that has begun waits for others at least so long, on its own clock. */
+const ALONE_MS = 4900;
 
 function isRecorded(register: Register | undefined, decided: Slot): boolean {
   const isEnough = (slot: Slot | undefined): boolean => slot !== undefined && !isNewer(decided, slot);
@@ -41,7 +43,6 @@ export class Inspector {
   labelled(interval: number, samples: number): void {
     const { schedule, swarm, stats } = this.#history;
     const truth = Math.floor((EPOCH_MS + schedule.nowMs) / swarm.intervalMs);
-    stats.samples += samples;
     const sinceMs = (EPOCH_MS + schedule.nowMs) % swarm.intervalMs;
     const isNear = Math.abs(interval - truth) === 1 && Math.min(sinceMs, swarm.intervalMs - sinceMs) < 1100;
     if (interval !== truth && !isNear) stats.mislabelled += samples;
@@ -53,6 +54,17 @@ export class Inspector {
     if (role !== "leader") return;
     this.#history.ledger.lead(term, machine.name);
     this.#checkLease(machine, "leads");
+  }
+
+  /** A process is asked what earlier intervals have left: it has to know, where others do. */
+  prepared(machine: Machine): void {
+    const { schedule, machines, ledger } = this.#history;
+    // Later it may go on by itself, having found nobody who knows.
+    if (machine.store!.kept.size > 0 || schedule.nowMs - machine.bootedMs > ALONE_MS) return;
+    const others = machines.filter((one) => one !== machine && one.isUp && !one.isWitness);
+    if (others.length > 0 && others.every(({ store }) => store!.kept.size > 0)) {
+      ledger.violate(`${machine.name} leads, and took nothing over from those who know`);
+    }
   }
 
   /** A process is about to write an interval's rows. */

@@ -57,6 +57,8 @@ export class Ledger {
   readonly excused = new Set<number>();
   /** The newest of each interval that any node ever called delivered. */
   readonly decided = new Map<number, DeliveredSlot>();
+  /** When the last revision of each was first called delivered. */
+  readonly decidedMs = new Map<number, number>();
   /** The newest that any node ever was about to write. */
   readonly pending = new Map<number, Slot>();
   readonly #schedule: Schedule;
@@ -141,8 +143,11 @@ export class Ledger {
     if (isNewer(pending, this.pending.get(interval))) this.pending.set(interval, pending);
     if (delivered === undefined) return;
     const before = this.decided.get(interval);
-    if (isNewer(delivered, before)) this.decided.set(interval, delivered);
-    else if (before?.term === delivered.term && before.revision === delivered.revision) {
+    if (isNewer(delivered, before)) {
+      const isAmended = before === undefined || delivered.revision > before.revision;
+      if (isAmended) this.decidedMs.set(interval, this.#schedule.nowMs);
+      this.decided.set(interval, delivered);
+    } else if (before?.term === delivered.term && before.revision === delivered.revision) {
       const sinks = [...new Set([...before.sinks, ...delivered.sinks])];
       this.decided.set(interval, { ...before, sinks, isComplete: before.isComplete || delivered.isComplete });
     }

@@ -30,6 +30,8 @@ export class Machine {
   isPaused = false;
   /** Counts processes. */
   life = 0;
+  /** True time at which the process of now began. */
+  bootedMs = 0;
   node: ClusterNode | undefined;
   election: Election | undefined;
   store: Store | undefined;
@@ -95,6 +97,7 @@ export class Machine {
     this.isUp = true;
     this.isPaused = false;
     this.life += 1;
+    this.bootedMs = this.#history.schedule.nowMs;
     const { history, swarm } = { history: this.#history, swarm: this.#history.swarm };
     const incarnation = `${this.life}`;
     const { saved, disk } = this.disk.open(this);

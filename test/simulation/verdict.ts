@@ -54,6 +54,7 @@ export class Verdict {
     const { ledger, sinks, stats } = this.#history;
     const { decided } = ledger;
     stats.lost += ledger.uncutSamples;
+    stats.samples = ledger.entries.reduce((sum, { delta }) => sum + delta.samples, ledger.uncutSamples);
     const orders = new Map<number, readonly number[]>();
     for (const [interval, { manifest, isComplete }] of decided) {
       if (interval >= this.#interval() - 1) continue;
@@ -80,6 +81,13 @@ export class Verdict {
     const pending = ledger.pending.get(interval);
     if (pending === undefined || !isNewer(pending, ledger.decided.get(interval))) return false;
     return this.#isLost(ledger.orderOf(pending.manifest) ?? []);
+  }
+
+  /** Amended when some were about to forget it: these keep what was delivered before. */
+  #isAmendedLate(interval: number): boolean {
+    const { ledger, swarm, epochMs } = this.#history;
+    const endMs = (interval + swarm.retainIntervals - 1) * swarm.intervalMs - epochMs;
+    return (ledger.decidedMs.get(interval) ?? 0) > endMs;
   }
 
   /** Lost before a sink had it, or before late bytes of an earlier revision could be buried. */
@@ -173,7 +181,7 @@ export class Verdict {
       if (isWitness || store === undefined) continue;
       for (const [interval, order] of orders) {
         if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
-        if (this.#isLost(order) || this.#isOpen(interval)) continue;
+        if (this.#isLost(order) || this.#isOpen(interval) || this.#isAmendedLate(interval)) continue;
         const kept = store.kept.get(interval);
         if (kept === undefined || kept === setText(order)) continue;
         ledger.violate(`${name} keeps [${kept}] of ${interval}, decided [${setText(order)}]`);

@@ -436,11 +436,16 @@ export class ModelSpool implements AgentSpool {
         done(false);
         return;
       }
-      for (const delta of deltas) this.#records.push({ delta, isRead: false });
-      while (this.bytes > this.#bytesMax) {
-        const [oldest] = this.#records.splice(0, 1);
-        if (oldest?.isRead === false) this.lostSamples += oldest.delta.samples;
+      const bytes = deltas.reduce((sum, delta) => sum + delta.bytes.length, 0);
+      while (this.bytes + bytes > this.#bytesMax) {
+        const oldest = this.#records.findIndex(({ isRead }) => !isRead);
+        if (oldest < 0) {
+          done(false);
+          return;
+        }
+        this.lostSamples += this.#records.splice(oldest, 1)[0]!.delta.samples;
       }
+      for (const delta of deltas) this.#records.push({ delta, isRead: false });
       done(true);
     });
   }

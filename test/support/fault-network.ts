@@ -35,25 +35,26 @@ export function isInsideNetwork(): boolean {
   return process.env[INSIDE] === "1";
 }
 
-/** Runs a script with this Node in new namespaces; resolves with its exit code. onLine: takes its output instead. */
+/** Ends the process within, and with it all others there, when the one that made the namespaces has ended. */
+export function endWithOuterProcess(): void {
+  process.stdin.once("close", () => process.exit(1)).resume();
+}
+
+/** Runs a script with this Node in new namespaces; resolves with its exit code. onOutput: takes its output instead. */
 export async function runInNetwork(
   script: string,
   args: readonly string[],
   onOutput?: (text: string) => void,
 ): Promise<number> {
   const child = spawn("unshare", [...NAMESPACES, process.execPath, script, ...args], {
-    stdio: ["ignore", onOutput === undefined ? "inherit" : "pipe", "inherit"],
+    // Its input tells the inner process that this one is gone, however that came.
+    stdio: ["pipe", onOutput === undefined ? "inherit" : "pipe", "inherit"],
     env: { ...process.env, [INSIDE]: "1" },
   });
   child.stdout?.setEncoding("utf8").on("data", (text: string) => onOutput?.(text));
-  const end = () => child.kill("SIGKILL");
-  process.once("exit", end);
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code) => {
-      process.off("exit", end);
-      resolve(code ?? 1);
-    });
+    child.once("close", (code) => resolve(code ?? 1));
   });
 }
 

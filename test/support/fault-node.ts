@@ -4,11 +4,15 @@ import { appendFileSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { Metrics } from "./daemons.ts";
+import { holdsWithin } from "./fault-clock.ts";
 
 const ASK_DEADLINE_MS = 1000;
 const STOP_DEADLINE_MS = 20_000;
 /** Log events that are kept for looking at. */
 const EVENTS_MAX = 10_000;
+const START_DEADLINE_MS = 20_000;
+/** By which members and witnesses say that their sockets are open. */
+const STARTED_EVENTS = ["aggregator.started", "witness.started"];
 
 /** The part of a node's status that the checks look at. */
 export interface NodeStanding {
@@ -53,7 +57,6 @@ export class FaultNode {
   readonly events: LogEvent[] = [];
   /** Words that are no log events, such as those of a refused configuration. */
   readonly words: string[] = [];
-  #onStarted: () => void = () => {};
   hasExited = false;
 
   constructor(launch: NodeLaunch) {
@@ -83,15 +86,9 @@ export class FaultNode {
 
   /** Resolves when its sockets are open; throws with its words when it ends instead. */
   async started(): Promise<this> {
-    const isStarted = () => this.events.some(({ event }) => event === "aggregator.started");
-    await Promise.race([
-      this.#exited,
-      new Promise<void>((resolve) => {
-        this.#onStarted = resolve;
-        if (isStarted()) resolve();
-      }),
-    ]);
-    if (!isStarted()) throw new Error(`${this.name} ended before it was started: ${this.words.join(" | ")}`);
+    const isStarted = () => this.events.some(({ event }) => STARTED_EVENTS.includes(String(event)));
+    await holdsWithin(START_DEADLINE_MS, () => this.hasExited || isStarted(), 5);
+    if (!isStarted()) throw new Error(`${this.name} was not started: ${this.words.join(" | ")}`);
     return this;
   }
 
@@ -169,7 +166,6 @@ export class FaultNode {
       return;
     }
     if (this.events.length < EVENTS_MAX) this.events.push(JSON.parse(line) as LogEvent);
-    if (line.includes("aggregator.started")) this.#onStarted();
   }
 }
 

@@ -104,6 +104,32 @@ test("no screen is larger than the terminal, whatever there is to show", () => {
   }
 });
 
+test("a node of a cluster says who leads, and how far the others are", () => {
+  const cluster = {
+    node: "node-a",
+    role: "follower" as const,
+    term: 7,
+    leader: "node-b",
+    leaseMs: 0,
+    peers: 2,
+    peersUp: 2,
+    lagMs: 31_000,
+    backlogBytes: 3 << 20,
+  };
+  const line = (page: TopPage, hasColour = false) =>
+    renderTop(BEFORE, page, { ...OPTIONS, hasColour }).split("\n")[3]!;
+  assert.equal(
+    line({ ...NOW, cluster }),
+    "cluster follower of node-b   term 7   peers 2 of 2   lag 31 s   backlog 3.0m",
+  );
+  assert.match(line({ ...NOW, cluster: { ...cluster, role: "leader", leader: "node-a" } }), /^cluster leader {3}/);
+  const unled = { ...cluster, role: "candidate" as const, leader: null };
+  assert.match(line({ ...NOW, cluster: unled }), /^cluster candidate, nobody leads {3}/);
+  assert.ok(!line({ ...NOW, cluster }, true).startsWith("\x1b[31m"));
+  assert.ok(line({ ...NOW, cluster: { ...cluster, peersUp: 1 } }, true).startsWith("\x1b[31m"));
+  assert.ok(line({ ...NOW, cluster: unled }, true).startsWith("\x1b[31m"));
+});
+
 test("colour marks heads and what needs a look", () => {
   const text = renderTop(BEFORE, NOW, { ...OPTIONS, hasColour: true });
   assert.ok(text.startsWith("\x1b[7mbioyino"));

@@ -63,7 +63,9 @@ test("a follower and an agent say what they are", () => {
 
 test("the status has the cluster below the rest, with the newest intervals", () => {
   const cluster = clusterStatus(standing, "node-a", 10_000);
-  const text = describeStatus({ "leader-status": true, "consensus-status": "enabled", cluster });
+  const alarms = ["node-c has been away for 4 s", "a\x07"];
+  const text = describeStatus({ "leader-status": true, "consensus-status": "enabled", alarms, cluster });
+  assert.ok(text.endsWith("\nALARM node-c has been away for 4 s\nALARM a\\x07\n"), text);
   assert.match(
     text,
     /^leader-status +true\nconsensus-status +enabled\ncluster\n {2}node-a, this node, leads/,
@@ -78,11 +80,13 @@ test("the status has the cluster below the rest, with the newest intervals", () 
 
 test("without a cluster, and where the answer is not as expected, it is shown as it is", () => {
   assert.equal(describeStatus({ version: "1" }), "version  1\n");
+  assert.equal(describeStatus({ version: "1", alarms: ["x"] }), "version  1\nALARM x\n");
   for (const value of [
-    { cluster: { members: "x" } },
-    { cluster: { members: [], intervals: [null] } },
-    { cluster: { members: [], intervals: [{ timestampSec: 1e300, deliveredTo: [] }] } },
-    { cluster: null },
+    { alarms: [1] },
+    { alarms: [], cluster: { members: "x" } },
+    { alarms: [], cluster: { members: [], intervals: [null] } },
+    { alarms: [], cluster: { members: [], intervals: [{ timestampSec: 1e300, deliveredTo: [] }] } },
+    { alarms: [], cluster: null },
     "text",
     null,
   ]) {
