@@ -145,7 +145,9 @@ export class Aggregator {
   totals(): Totals {
     const self = { name: SELF_INTAKE, counters: this.#selfCounters };
     const named = [...(this.#intakes?.named ?? []), self];
-    return readTotals(named, this.#storeCounters, this.#sinks.statuses(), this.#cluster?.standing);
+    const { standing } = this.#cluster ?? {};
+    const peers = this.#intakes?.rustPeers?.counters;
+    return readTotals(named, this.#storeCounters, this.#sinks.statuses(), standing, peers);
   }
 
   /** Opens everything. Throws OperatorError when something cannot be had, with nothing left open. */

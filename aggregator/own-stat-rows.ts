@@ -1,5 +1,7 @@
 /** The aggregator's own statsd metrics: what /stats shows, and what it counts about itself. */
-import { droppedLines, sumIntakes, sumSockets, type Totals } from "./totals.ts";
+import { PEER_FAULTS } from "./capnp/peer-counters.ts";
+import type { IntakeCounter } from "./counters.ts";
+import { droppedLines, sumIntakes, sumRustPeers, sumSockets, type Totals } from "./totals.ts";
 
 /** One of the aggregator's own statsd metrics, below stats-prefix. */
 export interface OwnStat {
@@ -16,22 +18,27 @@ const sumSinks = (totals: Totals, read: (sink: Totals["sinks"][number]) => numbe
 const lostRows = ({ rowsLost }: Totals["sinks"][number]) =>
   Object.values(rowsLost).reduce((sum, rows) => sum + rows, 0);
 
-function peerErrors(cluster: Totals["cluster"]): number {
-  if (cluster === undefined) return 0;
-  const lost = cluster.links.reduce((sum, { reconnects }) => sum + reconnects, 0);
-  const { staleMessages = 0, backlogDropped = 0 } = cluster.view?.counts ?? {};
-  return lost + staleMessages + backlogDropped;
+/** Adds one counter up over the intakes for those who are no peers. */
+function sumSenders(totals: Totals, counter: IntakeCounter): number {
+  return sumSockets(totals, counter) - sumRustPeers(totals, counter);
+}
+
+function peerErrors({ cluster, rustPeers }: Totals): number {
+  const lost = cluster?.links.reduce((sum, { reconnects }) => sum + reconnects, 0) ?? 0;
+  const { staleMessages = 0, backlogDropped = 0 } = cluster?.view?.counts ?? {};
+  const faults = PEER_FAULTS.reduce((sum, fault) => sum + (rustPeers?.[`faults.${fault}`] ?? 0), 0);
+  return lost + staleMessages + backlogDropped + faults;
 }
 
 /** The names that bioyino's users have on their dashboards come first; README.md has the same table. */
 export const OWN_STATS: readonly OwnStat[] = [
-  { name: "ingress", kind: "counter", help: "bytes received", read: (t) => sumSockets(t, "bytes") },
-  { name: "ingress-metric", kind: "counter", help: "lines accepted", read: (t) => sumSockets(t, "accepted") },
+  { name: "ingress", kind: "counter", help: "bytes received", read: (t) => sumSenders(t, "bytes") },
+  { name: "ingress-metric", kind: "counter", help: "lines accepted", read: (t) => sumSenders(t, "accepted") },
   {
     name: "ingress-metric-peer",
     kind: "counter",
-    help: "samples received from peers",
-    read: (t) => t.cluster?.view?.counts.samplesReceived ?? 0,
+    help: "samples received from peers; from those of the Rust bioyino, metrics",
+    read: (t) => (t.cluster?.view?.counts.samplesReceived ?? 0) + sumRustPeers(t, "accepted"),
   },
   {
     name: "egress-carbon",
@@ -73,7 +80,7 @@ export const OWN_STATS: readonly OwnStat[] = [
     name: "peer-error",
     kind: "counter",
     help: "failures between peers: connections lost, messages refused, snapshots without room in a backlog",
-    read: (t) => peerErrors(t.cluster),
+    read: peerErrors,
   },
   {
     name: "slow-w-len",

@@ -9,6 +9,7 @@ import { CLUSTER_METRICS } from "./cluster-stats.ts";
 import type { IntakeCounter } from "./counters.ts";
 import { REFUSALS } from "./limits.ts";
 import { SIGNATURE_FAULTS } from "./listener/signature-gate.ts";
+import { RUST_PEER_METRICS, rustPeerSamples } from "./rust-peer-stats.ts";
 import type { SinkStatus } from "./sink/sink.ts";
 import { droppedLines, linesInFlight, sumIntakes, type Totals } from "./totals.ts";
 
@@ -136,6 +137,7 @@ export const AGGREGATOR_METRICS = {
     "outcome",
   ),
   ...CLUSTER_METRICS,
+  ...RUST_PEER_METRICS,
 } as const satisfies Record<string, MetricRow>;
 
 type Family = keyof typeof AGGREGATOR_METRICS;
@@ -183,6 +185,7 @@ export function* aggregatorSamples(totals: Totals): Generator<MetricSample> {
   for (const { name, counts } of totals.intakes) yield* intakeSamples(name, counts);
   yield* storeSamples(totals);
   for (const sink of totals.sinks) yield* sinkSamples(sink);
+  if (totals.rustPeers !== undefined) yield* rustPeerSamples(totals.rustPeers);
 }
 
 function* intakeSamples(intake: string, counts: Record<IntakeCounter, number>): Generator<MetricSample> {

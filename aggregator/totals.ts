@@ -1,6 +1,7 @@
 /** All counts of an aggregator at one moment, added up from its threads and sinks. */
 import type { Counters } from "../shared/counters.ts";
 import { DROP_REASONS } from "../shared/drop-reasons.ts";
+import type { PeerCounter } from "./capnp/peer-counters.ts";
 import type { ClusterStanding } from "./cluster-messages.ts";
 import type { IntakeCounter, StoreCounter } from "./counters.ts";
 import type { SinkStatus } from "./sink/sink.ts";
@@ -18,6 +19,8 @@ export interface Totals {
   readonly sinks: readonly SinkStatus[];
   /** Absent where there is no cluster. */
   readonly cluster?: ClusterStanding;
+  /** Absent where no nodes of the Rust bioyino come in. */
+  readonly rustPeers?: Record<PeerCounter, number>;
 }
 
 export function readTotals(
@@ -25,12 +28,14 @@ export function readTotals(
   store: Counters<StoreCounter>,
   sinks: readonly SinkStatus[],
   cluster?: ClusterStanding,
+  rustPeers?: Counters<PeerCounter>,
 ): Totals {
   return {
     intakes: intakes.map(({ name, counters }) => ({ name, counts: counters.read() })),
     store: store.read(),
     sinks,
     ...(cluster !== undefined && { cluster }),
+    ...(rustPeers !== undefined && { rustPeers: rustPeers.read() }),
   };
 }
 
@@ -41,11 +46,21 @@ export function sumIntakes(totals: Totals, counter: IntakeCounter): number {
 
 /** Name of the intake for the aggregator's own metrics. */
 export const SELF_INTAKE = "self";
+/** How the name of the intake for nodes of the Rust bioyino begins. */
+export const RUST_PEERS_SCHEME = "bioyino://";
 
 /** Adds one counter up over the intakes that have a socket. */
 export function sumSockets(totals: Totals, counter: IntakeCounter): number {
   return totals.intakes.reduce(
     (sum, { name, counts }) => (name === SELF_INTAKE ? sum : sum + counts[counter]),
+    0,
+  );
+}
+
+/** Adds one counter up over the intakes that nodes of the Rust bioyino come in at. */
+export function sumRustPeers({ intakes }: Totals, counter: IntakeCounter): number {
+  return intakes.reduce(
+    (sum, { name, counts }) => (name.startsWith(RUST_PEERS_SCHEME) ? sum + counts[counter] : sum),
     0,
   );
 }

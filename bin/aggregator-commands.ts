@@ -169,10 +169,7 @@ class AggregatorCommands {
       .description("let a node hand over what it holds, and end as by SIGTERM")
       .option("--wait", "wait until it is gone")
       .option("--timeout <s>", "longest such wait, in seconds", number(1, DAY_SECONDS), 60)
-      .addHelpText(
-        "after",
-        "\nWhere a supervisor restarts what ends, drain is a restart.",
-      )
+      .addHelpText("after", "\nWhere a supervisor restarts what ends, drain is a restart.")
       .action(async (flags: DaemonFlags & { wait?: boolean; timeout: number }) => {
         const { drain } = await import("../aggregator/command/drain.ts");
         const asker = await askerOf(flags);

@@ -287,8 +287,9 @@ export class AgentNode {
         // Meanwhile the process may have been at its end.
         if (this.#spilling !== items) return;
         this.#spilling = [];
-        if (!isSaved) this.#hold.restore(items);
-        this.#spill();
+        // Where the disk refuses, the next tick tries again.
+        if (isSaved) this.#spill();
+        else this.#hold.restore(items);
         this.#keepBound();
         this.#pump();
       },

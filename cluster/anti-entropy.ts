@@ -29,26 +29,35 @@ export class AntiEntropy {
     this.#decisionOf = decisionOf;
   }
 
-  /** leader: another member that leads. */
+  /** leader: another member that leads. Without one, only what is known to be missing is asked for. */
   tick(leader: string | undefined, nowMs: number): void {
-    if (leader === undefined || nowMs - this.#sentMs < TIMES.digestMs) return;
+    if (nowMs - this.#sentMs < TIMES.digestMs) return;
     this.#sentMs = nowMs;
     const now = this.#parts.interval();
     const open = this.#parts.holdings.entries().filter((entry) => entry.interval < now && isOpen(entry));
     const from = open.findIndex(({ interval }) => interval >= this.#cursor);
     const rows = open.slice(Math.max(0, from), Math.max(0, from) + ROWS_MAX);
     this.#cursor = (rows.at(-1)?.interval ?? -1) + 1;
-    for (const entry of rows) this.#pullKnown(entry, leader, nowMs);
-    if (rows.length === 0) return;
+    for (const entry of rows) this.#pullKnown(entry, nowMs);
+    if (rows.length === 0 || leader === undefined) return;
     const undelivered = rows.map((entry) => [entry.interval, undeliveredOf(entry)] as const);
     this.#parts.world.net.send(leader, { kind: "digest", undelivered });
   }
 
   /** Asks once more for what is known to be in the interval, and missing here. */
-  #pullKnown({ interval, delivered, pending }: HeldInterval, leader: string, nowMs: number): void {
+  #pullKnown({ interval, delivered, pending }: HeldInterval, nowMs: number): void {
+    const holders = this.#parts.peers.data().map(({ name }) => name);
     for (const check of [delivered, pending]) {
       if (check === undefined || check.missing === 0) continue;
-      this.#parts.pulls.want(interval, check.slot.manifest, [leader], nowMs);
+      this.#parts.pulls.want(interval, check.slot.manifest, holders, nowMs);
+    }
+  }
+
+  /** A member is there again: it may not know of revisions that were delivered without it. */
+  greet(to: string): void {
+    for (const { interval, register } of this.#parts.holdings.entries()) {
+      const slot = register?.delivered;
+      if (slot !== undefined && slot.revision > 1) this.#parts.world.net.send(to, doneOf(interval, slot));
     }
   }
 

@@ -56,6 +56,9 @@ export class Delivery {
     });
     tables.close(entry, slot.manifest);
     this.#count(cause);
+    const latest = entry.register?.delivered;
+    // Whoever missed the word of an amendment takes the interval for done, and would not ask.
+    if (cause === "settle" && latest !== undefined) this.#parts.broadcast(doneOf(interval, latest));
     this.conclude(entry.interval, decision);
   }
 

@@ -53,6 +53,7 @@ export class Reception {
     peer.heardMs = nowMs;
     peer.isLost = false;
     this.#dispatch(peer, message, nowMs);
+    if (!wasLive && this.#to.office.isLeading) this.#to.antiEntropy.greet(from);
     if (!wasLive && !peer.isWitness && !peers.isSelfWitness) replication.resend(peer, nowMs);
   }
 

@@ -2,10 +2,12 @@
  * A new leader asks everybody what was about to be written, what was delivered, and what they hold. It may
  * act when a majority has answered, since every intent was recorded by one; it goes on asking the others.
  */
+import { doneOf } from "./delivery.ts";
 import type { QueryAnswer } from "./message.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
 import { Patience } from "./patience.ts";
+import { isNewer } from "./register.ts";
 
 const ASK_MS = 300;
 
@@ -68,6 +70,17 @@ export class Recovery {
     for (const [interval, register] of registers) this.#parts.registers.merge(interval, register);
     for (const [interval, manifest] of held) {
       if (holdings.open(interval) !== undefined) pulls.want(interval, manifest, [from], nowMs);
+    }
+    this.#correct(from, registers);
+  }
+
+  /** Tells a member what was delivered after what it takes for the last: it would not ask. */
+  #correct(to: string, registers: QueryAnswer["registers"]): void {
+    const known = new Map(registers);
+    for (const { interval, register } of this.#parts.holdings.entries()) {
+      const ours = register?.delivered;
+      if (ours === undefined || !isNewer(ours, known.get(interval)?.delivered)) continue;
+      this.#parts.world.net.send(to, doneOf(interval, ours));
     }
   }
 }

@@ -63,6 +63,7 @@ export const CLUSTER = {
   "hold-bytes": one("holdBytesMax", size("1m", "64g"), "512m", "Snapshots held for them", true),
   "backlog-bytes": one("backlogBytesMax", size("1m", "64g"), "256m", "Snapshots waiting for one node", true),
   "connect-timeout": one("connectTimeoutMs", duration("10ms", "5m"), "3s", "Wait for a connection"),
+  compress: one("compressesSnapshots", yesNo, "no", "Whether snapshots are compressed for other nodes"),
   consensus: one(
     "consensus",
     choice(["none", "internal", "etcd", "consul", "kubernetes"]),

@@ -37,7 +37,7 @@ async function rollRow(rig: FaultRig, context: CheckContext, words: Pick<Row, "i
 const rollingRestart: Check = {
   ids: ["R12"],
   runs: 3,
-  shortRuns: 1,
+  shortRuns: 0,
   run: (context) =>
     withRig(context, {}, async (rig) => [
       await rollRow(rig, context, { id: "R12", title: "all nodes restarted in turn" }),

@@ -404,6 +404,8 @@ export class ModelSpool implements AgentSpool {
   readonly #bytesMax: number;
   #records: { readonly delta: Delta; isRead: boolean }[] = [];
   #faultyUntilMs = 0;
+  /** Counts the processes that used it; nothing of an earlier one goes on. */
+  #process = 0;
   lostSamples = 0;
 
   constructor(history: AgentHistory, bytesMax: number) {
@@ -428,10 +430,18 @@ export class ModelSpool implements AgentSpool {
   /** The process that used it has gone: all that was not released is unread again. */
   crash(): void {
     for (const record of this.#records) record.isRead = false;
+    this.#process += 1;
+  }
+
+  #later(run: () => void): void {
+    const process = this.#process;
+    this.#history.after(this.#history.between(1, 40), () => {
+      if (process === this.#process) run();
+    });
   }
 
   append(deltas: readonly Delta[], done: (isSaved: boolean) => void): void {
-    this.#history.after(this.#history.between(1, 40), () => {
+    this.#later(() => {
       if (!this.isUsable) {
         done(false);
         return;
@@ -451,7 +461,7 @@ export class ModelSpool implements AgentSpool {
   }
 
   read(bytesMax: number, done: (deltas: readonly SpooledDelta[]) => void): void {
-    this.#history.after(this.#history.between(1, 40), () => {
+    this.#later(() => {
       const read: SpooledDelta[] = [];
       let bytes = 0;
       for (const record of this.isUsable ? this.#records : []) {

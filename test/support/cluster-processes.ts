@@ -1,9 +1,10 @@
 /** A cluster of real processes on loopback, all of which write to one carbon. */
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ClusterStatus } from "../../aggregator/page/cluster-status.ts";
 import { chooseIo } from "../../shared/udp.ts";
 import { sendDatagrams, startAggregator, type TestDaemon } from "./daemons.ts";
 import { FakeCarbon } from "./fake-carbon.ts";
@@ -21,8 +22,40 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+/** Lines of INI, in which keys of a later text take the place of those of an earlier one. */
+export function mergeKeys(...texts: readonly string[]): string {
+  const merged = new Map<string, string[]>();
+  for (const text of texts) {
+    const own = new Map<string, string[]>();
+    for (const line of text.split("\n").filter((each) => each !== "")) {
+      const key = line.split(" =")[0]!;
+      own.set(key, key.endsWith("[]") ? [...(own.get(key) ?? []), line] : [line]);
+    }
+    for (const [key, lines] of own) merged.set(key, lines);
+  }
+  return [...merged.values()].flat().join("\n");
+}
+
+/** What a node has otherwise than all of them: keys of sections, which replace those of the same name. */
+export interface MemberChanges {
+  readonly cluster?: string;
+  readonly aggregator?: string;
+  readonly carbon?: string;
+  /** Further sections, by name. */
+  readonly sections?: Readonly<Record<string, string>>;
+}
+
+/** The page /status, as far as tests read it. */
+export interface NodeStatus extends Readonly<Record<string, unknown>> {
+  readonly "leader-status": boolean;
+  readonly alarms: readonly string[];
+  readonly cluster: ClusterStatus;
+}
+
 export interface ClusterProcessesOptions {
   readonly names: readonly string[];
+  /** Further names that have a port, and stand in no list before a test writes them into one. */
+  readonly spare?: readonly string[];
   /** Name of a member that only votes, which the test starts itself. */
   readonly witness?: string;
   /** Further keys of [cluster], and of sections by name. */
@@ -31,12 +64,21 @@ export interface ClusterProcessesOptions {
   readonly sections?: Readonly<Record<string, string>>;
 }
 
+/** Datagrams of `count` lines `METRIC:1|c`, at most ten in each. */
+export function hits(metric: string, count: number): string[] {
+  const datagrams: string[] = [];
+  for (let left = count; left > 0; left -= 10) {
+    datagrams.push(`${metric}:1|c\n`.repeat(Math.min(left, 10)));
+  }
+  return datagrams;
+}
+
 export class ClusterProcesses {
   readonly carbon: FakeCarbon;
   readonly folder = mkdtempSync(join(tmpdir(), "cluster-"));
   readonly #options: ClusterProcessesOptions;
   readonly #peerPorts: ReadonlyMap<string, number>;
-  readonly #nodes = new Map<string, TestDaemon>();
+  readonly #nodes = new Map<string, TestDaemon & { readonly configPath: string }>();
   /** Lines sent so far, by name. */
   readonly sent = new Map<string, number>();
 
@@ -52,8 +94,8 @@ export class ClusterProcesses {
 
   /** Makes ready; no node is started. */
   static async open(options: ClusterProcessesOptions): Promise<ClusterProcesses> {
-    const { names, witness } = options;
-    const all = witness === undefined ? names : [...names, witness];
+    const { names, witness, spare = [] } = options;
+    const all = [...names, ...(witness === undefined ? [] : [witness]), ...spare];
     const ports = await freePorts(all.length);
     return new ClusterProcesses(
       options,
@@ -62,20 +104,27 @@ export class ClusterProcesses {
     );
   }
 
-  /** Section [cluster] of a node. */
+  /** Section [cluster] of a node. more: keys that replace those of the same name. */
   clusterKeys(name: string, more = ""): string {
-    const { witness, cluster = "" } = this.#options;
-    const peers = [...this.#peerPorts].filter(([peer]) => peer !== witness);
-    return [
-      `node = ${name}`,
-      `listen = 127.0.0.1:${this.#peerPorts.get(name)}`,
-      ...peers.map(([peer, port]) => `peers[] = ${peer}@127.0.0.1:${port}`),
-      ...(witness === undefined ? [] : [`witness = ${witness}@127.0.0.1:${this.#peerPorts.get(witness)}`]),
-      `token = ${TOKEN}`,
-      "snapshot-interval = 100ms\nsettle = 500ms",
+    const { names, witness, cluster = "" } = this.#options;
+    return mergeKeys(
+      `node = ${name}\nlisten = 127.0.0.1:${this.#peerPorts.get(name)}`,
+      names.map((peer) => this.peerKey(peer)).join("\n"),
+      witness === undefined ? "" : `witness = ${this.placeOf(witness)}`,
+      `token = ${TOKEN}\nsnapshot-interval = 100ms\nsettle = 500ms`,
       cluster,
       more,
-    ].join("\n");
+    );
+  }
+
+  /** NAME@HOST:PORT of a node. */
+  placeOf(name: string): string {
+    return `${name}@127.0.0.1:${this.#peerPorts.get(name)}`;
+  }
+
+  /** Line of [cluster] that names a node as a member. */
+  peerKey(name: string): string {
+    return `peers[] = ${this.placeOf(name)}`;
   }
 
   /** Folder of a node's state, which outlives its process. */
@@ -83,19 +132,45 @@ export class ClusterProcesses {
     return join(this.folder, `state-${name}`);
   }
 
-  /** Starts a node. more: keys of [cluster]. */
-  async start(name: string, more = ""): Promise<TestDaemon> {
+  /** Starts a node. changes: keys of [cluster] as a text, or of several sections. */
+  async start(name: string, changes: string | MemberChanges = {}): Promise<TestDaemon> {
+    const { cluster, aggregator, carbon, sections } =
+      typeof changes === "string" ? ({ cluster: changes } as MemberChanges) : changes;
     const node = await startAggregator(await chooseIo("auto"), {
-      aggregator: [
+      carbon: mergeKeys(
+        `address[] = 127.0.0.1:${this.carbon.port}\nretry-delay = 20ms\nretry-delay-max = 200ms`,
+        carbon ?? "",
+      ),
+      ...this.#options.sections,
+      ...sections,
+      aggregator: mergeKeys(
         `interval = ${CLUSTER_INTERVAL_MS}ms\nsinks[] = carbon\nstate-dir = ${this.stateDir(name)}`,
         this.#options.aggregator ?? "",
-      ].join("\n"),
-      carbon: `address[] = 127.0.0.1:${this.carbon.port}\nretry-delay = 20ms\nretry-delay-max = 200ms`,
-      ...this.#options.sections,
-      cluster: this.clusterKeys(name, more),
+        aggregator ?? "",
+      ),
+      cluster: this.clusterKeys(name, cluster),
     });
     this.#nodes.set(name, node);
     return node;
+  }
+
+  /** Has a node read its file again, of which the text is changed. Resolves to what it says of that. */
+  async reload(name: string, change: (text: string) => string): Promise<Record<string, unknown>> {
+    const node = this.#nodes.get(name)!;
+    const said = () => [...node.events("config.reloaded"), ...node.events("config.refused")];
+    const before = said().length;
+    const text = readFileSync(node.configPath, "utf8");
+    const changed = change(text);
+    if (changed === text) throw new Error(`nothing is changed in the file of ${name}`);
+    writeFileSync(node.configPath, changed);
+    node.signal("SIGHUP");
+    await waitFor(`${name} to reload`, () => said().length > before);
+    return said().at(-1)!;
+  }
+
+  /** What a node says of itself. */
+  async status(name: string): Promise<NodeStatus> {
+    return (await (await this.node(name).get("/status")).json()) as NodeStatus;
   }
 
   async startAll(): Promise<void> {
@@ -114,9 +189,8 @@ export class ClusterProcesses {
   async leader(): Promise<string> {
     let leader: string | undefined;
     await waitFor("a leader", async () => {
-      for (const [name, node] of this.#nodes) {
-        const status = (await (await node.get("/status")).json()) as Record<string, unknown>;
-        if (status["leader-status"] === true) leader = name;
+      for (const name of this.#nodes.keys()) {
+        if ((await this.status(name))["leader-status"]) leader = name;
       }
       return leader !== undefined;
     });
@@ -125,11 +199,7 @@ export class ClusterProcesses {
 
   /** Sends `count` lines `NAME:1|c` to a node, in datagrams of at most ten. */
   async send(node: string, metric: string, count: number): Promise<void> {
-    const datagrams: string[] = [];
-    for (let left = count; left > 0; left -= 10) {
-      datagrams.push(`${metric}:1|c\n`.repeat(Math.min(left, 10)));
-    }
-    await sendDatagrams(this.node(node).ports[0]!, datagrams);
+    await sendDatagrams(this.node(node).ports[0]!, hits(metric, count));
     this.sent.set(metric, (this.sent.get(metric) ?? 0) + count);
   }
 

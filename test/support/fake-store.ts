@@ -62,6 +62,11 @@ export abstract class FakeStore {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/${client}`;
   }
 
+  /** URL without a client, as a configuration has it. */
+  get root(): string {
+    return this.endpoint("").slice(0, -1);
+  }
+
   /** Requests that wait here, for something to happen or for ever. */
   get heldCount(): number {
     return this.#heldCount;
@@ -110,7 +115,9 @@ async function readRequest(incoming: IncomingMessage): Promise<StoreRequest> {
   incoming.setEncoding("utf8");
   for await (const piece of incoming) text += piece;
   const url = new URL(incoming.url ?? "/", "http://store");
-  const [, client = "", path = ""] = /^\/([^/]*)(\/.*)$/.exec(url.pathname) ?? [];
+  // Paths of the real ones begin so: there is no client in front.
+  const named = /^(?:\/(?!v1\/|apis\/)([^/]*))?(\/.*)$/.exec(url.pathname) ?? [];
+  const [, client = "", path = ""] = named;
   const body: unknown = text === "" ? undefined : JSON.parse(text);
   const { method = "", headers } = incoming;
   return { client, method, path: decodeURIComponent(path), query: url.searchParams, headers, body };

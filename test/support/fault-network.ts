@@ -4,7 +4,9 @@
  * first process of, so that nothing is left when the run ends, in whatever way.
  */
 import { execFile, spawn, spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -40,22 +42,41 @@ export function endWithOuterProcess(): void {
   process.stdin.once("close", () => process.exit(1)).resume();
 }
 
-/** Runs a script with this Node in new namespaces; resolves with its exit code. onOutput: takes its output instead. */
+export interface InnerRun {
+  /** Takes what the script writes, which else goes where this process writes. */
+  onOutput?(text: string): void;
+  /** Ends it. */
+  readonly signal?: AbortSignal;
+}
+
+/** Runs a script with this Node in new namespaces; resolves with its exit code. */
 export async function runInNetwork(
   script: string,
   args: readonly string[],
-  onOutput?: (text: string) => void,
+  { onOutput, signal }: InnerRun = {},
 ): Promise<number> {
+  // Here, since nobody within can clear up after a sudden end.
+  const folder = mkdtempSync(join(tmpdir(), "faults-"));
   const child = spawn("unshare", [...NAMESPACES, process.execPath, script, ...args], {
     // Its input tells the inner process that this one is gone, however that came.
     stdio: ["pipe", onOutput === undefined ? "inherit" : "pipe", "inherit"],
-    env: { ...process.env, [INSIDE]: "1" },
+    env: { ...process.env, [INSIDE]: "1", TMPDIR: folder },
   });
   child.stdout?.setEncoding("utf8").on("data", (text: string) => onOutput?.(text));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => resolve(code ?? 1));
-  });
+  const end = () => void child.kill("SIGKILL");
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  for (const name of signals) process.once(name, end);
+  signal?.addEventListener("abort", end);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code) => resolve(code ?? 1));
+    });
+  } finally {
+    for (const name of signals) process.off(name, end);
+    signal?.removeEventListener("abort", end);
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  }
 }
 
 /** A network of machines of the given names, 1..200 of them. */

@@ -175,8 +175,9 @@ export class FaultRig {
     return [...this.#nodes].filter(([, node]) => !node.hasExited).map(([name]) => name);
   }
 
-  /** Name of the node that leads and that all others that run follow, once there is one. among: those asked. */
-  async leader(among: readonly string[] = this.running): Promise<string> {
+  /** Name of the node that leads and that all others that run follow, once there is one. */
+  async leader(): Promise<string> {
+    const among = this.running.filter((name) => this.names.includes(name));
     let leader = "";
     await until(`a leader of ${among.join(", ")}`, LEADER_DEADLINE_MS, async () => {
       const standings = await Promise.all(among.map((name) => this.node(name).standing()));
@@ -214,8 +215,9 @@ export class FaultRig {
   /** Starts a node that was ended, waits for it, and sends to it again. */
   async revive(name: string, more: Partial<RigOptions> = {}): Promise<void> {
     await this.start(name, more);
-    await this.source.begin(name);
+    if (name !== this.#options.witness) await this.source.begin(name);
     if (name !== this.#options.witness) await this.untilReady(name);
+    else for (const one of this.names) await this.untilReady(one);
   }
 
   /** Ends the lines, waits until all has arrived that nothing excuses, and says what carbon has. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { clusterSamples } from "../../aggregator/cluster-stats.ts";
+import { PEER_COUNTERS, PEER_FAULTS } from "../../aggregator/capnp/peer-counters.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "../../aggregator/counters.ts";
 import { OWN_STATS } from "../../aggregator/own-stat-rows.ts";
 import { newLosses } from "../../aggregator/sink/queue.ts";
@@ -45,7 +46,14 @@ function distinctTotals(): { totals: Totals; numbers: Map<string, number> } {
     eventsSent: 21,
     eventsLost: 22,
   };
-  const totals = readTotals([{ name: "udp://127.0.0.1:8125", counters: intake }], store, []);
+  const peers = new Counters(PEER_COUNTERS);
+  for (const counter of PEER_COUNTERS) {
+    peers.set(counter, next);
+    numbers.set(counter, next);
+    next += 1009;
+  }
+  const named = [{ name: "udp://127.0.0.1:8125", counters: intake }];
+  const totals = readTotals(named, store, [], undefined, peers);
   return { totals: { ...totals, sinks: [sink] }, numbers };
 }
 
@@ -114,4 +122,12 @@ test("own stats keep bioyino's names, count sockets alone, and read what they sa
   );
   const withSelf = { ...totals, intakes: [...totals.intakes, { name: SELF_INTAKE, counts }] };
   assert.equal(OWN_STATS[0]!.read(withSelf), counts.bytes);
+  // What nodes of the Rust bioyino send counts as theirs.
+  const withRust = { ...totals, intakes: [...totals.intakes, { name: "bioyino://127.0.0.1:8136", counts }] };
+  const ofRust = (name: string) => OWN_STATS.find((stat) => stat.name === name)!.read(withRust);
+  assert.equal(ofRust("ingress"), counts.bytes);
+  assert.equal(ofRust("ingress-metric"), counts.accepted);
+  assert.equal(ofRust("ingress-metric-peer"), counts.accepted);
+  const faults = PEER_FAULTS.reduce((sum, fault) => sum + totals.rustPeers![`faults.${fault}`], 0);
+  assert.equal(ofRust("peer-error"), faults);
 });

@@ -122,7 +122,10 @@ test("a node of a cluster says who leads, and how far the others are", () => {
     line({ ...NOW, cluster }),
     "cluster follower of node-b   term 7   peers 2 of 2   lag 31 s   backlog 3.0m",
   );
-  assert.match(line({ ...NOW, cluster: { ...cluster, role: "leader", leader: "node-a" } }), /^cluster leader {3}/);
+  assert.match(
+    line({ ...NOW, cluster: { ...cluster, role: "leader", leader: "node-a" } }),
+    /^cluster leader {3}/,
+  );
   const unled = { ...cluster, role: "candidate" as const, leader: null };
   assert.match(line({ ...NOW, cluster: unled }), /^cluster candidate, nobody leads {3}/);
   assert.ok(!line({ ...NOW, cluster }, true).startsWith("\x1b[31m"));

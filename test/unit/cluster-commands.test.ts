@@ -38,6 +38,8 @@ async function newNode(pages: Readonly<Record<string, (asked: number, body: stri
 
 const membersPage = (leader: string | null, term = 8) => jsonResponse(200, { node: "node-a", leader, term });
 
+const LEADERS = ["node-a", null, "node-b"];
+
 test("a transfer is over when another node leads", async () => {
   const bodies: string[] = [];
   const { http, asker } = await newNode({
@@ -45,13 +47,16 @@ test("a transfer is over when another node leads", async () => {
       bodies.push(body);
       return jsonResponse(200, { message: "leadership goes to another member" });
     },
-    "GET /members": (asked) => membersPage(["node-a", null, "node-b"][asked] ?? "node-b", 7 + asked),
+    "GET /members": (asked) => membersPage(LEADERS[Math.min(asked, 2)] ?? null, 7 + asked),
   });
   const any = await transferLeadership(asker, undefined, new LeapingClock());
   assert.deepEqual(any, { isDone: true, message: "node-b leads, in term 9" });
   const named = await transferLeadership(asker, "node-b", new LeapingClock());
   assert.equal(named.isDone, true);
-  assert.deepEqual(bodies.map((body) => JSON.parse(body)), [{}, { to: "node-b" }]);
+  assert.deepEqual(
+    bodies.map((body) => JSON.parse(body)),
+    [{}, { to: "node-b" }],
+  );
   await http.close();
 });
 
@@ -117,7 +122,8 @@ test("a node that a supervisor has started again has drained", async () => {
 test("a node that does not end has not drained, whatever it answers", async () => {
   const { http, asker } = await newNode({
     ...DRAINING,
-    "GET /readyz": (asked) => (asked % 2 === 0 ? readiness(false) : { status: 200, type: "text/plain", body: "?" }),
+    "GET /readyz": (asked) =>
+      asked % 2 === 0 ? readiness(false) : { status: 200, type: "text/plain", body: "?" },
   });
   const { isDone, message } = await drain(asker, 5000, new LeapingClock());
   assert.deepEqual([isDone, message], [false, `${http.address} is still there after 5.0 s`]);
