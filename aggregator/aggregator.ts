@@ -143,11 +143,9 @@ export class Aggregator {
   }
 
   totals(): Totals {
-    const self = { name: SELF_INTAKE, counters: this.#selfCounters };
-    const named = [...(this.#intakes?.named ?? []), self];
-    const { standing } = this.#cluster ?? {};
+    const named = [...(this.#intakes?.named ?? []), { name: SELF_INTAKE, counters: this.#selfCounters }];
     const peers = this.#intakes?.rustPeers?.counters;
-    return readTotals(named, this.#storeCounters, this.#sinks.statuses(), standing, peers);
+    return readTotals(named, this.#storeCounters, this.#sinks.statuses(), this.#cluster?.standing, peers);
   }
 
   /** Opens everything. Throws OperatorError when something cannot be had, with nothing left open. */
@@ -175,6 +173,7 @@ export class Aggregator {
       log: this.#log,
       words: this.#words,
       sinks: () => this.#sinks,
+      onLeading: (isLeader) => this.#intakes?.rustPeers?.setLeader(isLeader),
       onDelivered: (interval) => this.#watchdog?.delivered(interval),
       onExit: (code, error) => this.#onThreadExit("cluster", code, error),
     });
@@ -243,6 +242,7 @@ export class Aggregator {
       onExit: (code, error) => this.#onThreadExit("intake", code, error),
     });
     await this.#intakes.start();
+    this.#intakes.rustPeers?.setLeader(this.#cluster === undefined);
   }
 
   #addOrigin(origin: number, port: MessagePort, counters: SharedArrayBuffer): void {

@@ -17,7 +17,7 @@ import type {
   ToCluster,
 } from "./cluster-messages.ts";
 import { equalSettings } from "./cluster-settings.ts";
-import { firstStanding, newestDelivered } from "./cluster-standing.ts";
+import { firstStanding, isLeader, newestDelivered } from "./cluster-standing.ts";
 import type { ClusterWords } from "./cluster-words.ts";
 import type { RowBatch, RowOrder } from "./row.ts";
 import { DeliveryTicket } from "./sink/delivery-ticket.ts";
@@ -29,6 +29,8 @@ export interface ClusterContext {
   readonly log: Log;
   readonly words: ClusterWords;
   readonly sinks: () => SinkSet;
+  /** Told whether this node leads, some times a second. */
+  readonly onLeading: (isLeader: boolean) => void;
   /** Told of the newest interval that any node has delivered, some times a second. */
   readonly onDelivered: (interval: number) => void;
   /** The thread ended. */
@@ -207,9 +209,10 @@ export class ClusterControl {
   }
 
   #see(standing: ClusterStanding): void {
-    const { config, onDelivered } = this.#context;
+    const { config, onLeading, onDelivered } = this.#context;
     this.#standing = standing;
     this.#alarms.look(standing, config.aggregator.intervalMs, machineMs());
+    onLeading(isLeader(standing));
     const delivered = newestDelivered(standing);
     if (delivered !== undefined) onDelivered(delivered);
   }

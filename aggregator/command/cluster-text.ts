@@ -32,7 +32,7 @@ export function describeMembers(value: unknown): string {
   const page = value as MembersPage;
   if (!areRecords(page?.members) || !areTexts(page.alarms)) return describeValue(value);
   const alarms = page.alarms.map((alarm) => `ALARM ${alarm}`);
-  const lines = [describeLeader(page), ...alarms, "", ...memberTable(page.members)];
+  const lines = [describeLeader(page), ...alarms, "", ...describeNodes(page)];
   return `${lines.map(showText).join("\n")}\n`;
 }
 
@@ -49,11 +49,10 @@ export function describeStatus(value: unknown): string {
 }
 
 function describeCluster(cluster: ClusterStatus): string {
-  const lines = [describeLeader(cluster), "", ...memberTable(cluster.members), ""];
-  const { agent, intervals, counts } = cluster;
-  if (intervals.length > 0) lines.push(...intervalTable(intervals), "");
-  if (agent !== undefined) lines.push(...linesOf({ agent }));
-  lines.push(...linesOf(stateOf(cluster)));
+  const lines = [describeLeader(cluster), "", ...describeNodes(cluster)];
+  const { role, intervals, counts } = cluster;
+  if (intervals.length > 0) lines.push("", ...intervalTable(intervals));
+  if (role !== "agent") lines.push("", ...linesOf(stateOf(cluster)));
   const counted = Object.entries(Object(counts) as object).filter(([, count]) => count !== 0);
   if (counted.length > 0) lines.push(...linesOf({ counts: Object.fromEntries(counted) }));
   return lines.map((line) => (line === "" ? "\n" : `  ${showText(line)}\n`)).join("");
@@ -68,7 +67,12 @@ function linesOf(value: object): string[] {
   return describeValue(value).trimEnd().split("\n");
 }
 
-/** `node-a leads in term 7; this is node-b` */
+/** All members; of an agent how it gets rid of what it takes. */
+function describeNodes({ role, agent, members }: Pick<MembersPage, "role" | "agent" | "members">): string[] {
+  return role === "agent" ? linesOf(Object(agent)) : memberTable(members);
+}
+
+/** `node-a leads in term 7; this node is node-b, a follower` */
 function describeLeader({
   node,
   role,

@@ -6,7 +6,7 @@ const ROLE = oneOf("leader", "follower", "candidate", "agent", "starting");
 const MEMBER = record({
   node: TEXT,
   isSelf: FLAG,
-  role: oneOf("leader", "follower", "candidate", "witness", "away", "starting"),
+  role: oneOf("leader", "follower", "candidate", "witness", "member", "away", "starting"),
   isOutgoingUp: FLAG,
   isIncomingUp: FLAG,
   heardMs: orNull(NUMBER),
@@ -59,7 +59,7 @@ const HEAD = {
 
 /** By name; see SCHEMAS. */
 export const CLUSTER_SCHEMAS: Readonly<Record<string, Schema>> = {
-  Members: record({ ...HEAD, alarms: list(TEXT), members: list(MEMBER) }),
+  Members: record({ ...HEAD, alarms: list(TEXT), members: list(MEMBER), agent: AGENT }, "agent"),
   Transfer: record({ to: TEXT }, "to"),
   Outcome: record({ message: TEXT }),
 };

@@ -9,8 +9,8 @@ export type NodeRole = ClusterView["role"] | "agent" | "starting";
 export interface MemberStatus {
   readonly node: string;
   readonly isSelf: boolean;
-  /** As far as this node knows; `away` while it is not heard. */
-  readonly role: ClusterView["role"] | "witness" | "away" | "starting";
+  /** As far as this node knows; `away` while it is not heard, and `member` where an agent cannot know. */
+  readonly role: ClusterView["role"] | "witness" | "member" | "away" | "starting";
   /** Connections to it, and from it. */
   readonly isOutgoingUp: boolean;
   readonly isIncomingUp: boolean;
@@ -40,7 +40,15 @@ export interface MembersPage {
   /** What is left of this node's lease; 0 where it does not lead, null where the lease has no end. */
   readonly leaseMs: number | null;
   readonly alarms: readonly string[];
+  /** Of an agent: only the one that it is connected to. */
   readonly members: readonly MemberStatus[];
+  /** Where this node is one. */
+  readonly agent?: AgentStatus;
+}
+
+export interface AgentStatus extends Omit<Agent, "member"> {
+  /** Who takes its snapshots; null while nobody does. */
+  readonly member: string | null;
 }
 
 /** One interval: how far it is. */
@@ -62,11 +70,10 @@ export interface ClusterStatus extends Omit<MembersPage, "alarms"> {
   /** Newest last. */
   readonly intervals: readonly IntervalStatus[];
   readonly counts: Readonly<Record<string, number>>;
-  readonly agent?: Omit<Agent, "member"> & { readonly member: string | null };
 }
 
 /** `cluster` of GET /top. */
-export interface ClusterTop extends Omit<MembersPage, "alarms" | "members"> {
+export interface ClusterTop extends Head {
   readonly peers: number;
   /** Those connected both ways. */
   readonly peersUp: number;
@@ -77,7 +84,7 @@ export interface ClusterTop extends Omit<MembersPage, "alarms" | "members"> {
 }
 
 type Agent = NonNullable<ClusterStanding["agent"]>;
-type Head = Omit<MembersPage, "alarms" | "members">;
+type Head = Omit<MembersPage, "alarms" | "members" | "agent">;
 
 function headOf({ role, view }: ClusterStanding, node: string): Head {
   if (view === undefined) {
@@ -89,7 +96,7 @@ function headOf({ role, view }: ClusterStanding, node: string): Head {
 
 /** node: name of this one. */
 export function clusterStatus(standing: ClusterStanding, node: string, intervalMs: number): ClusterStatus {
-  const { view, agent, incompleteTables } = standing;
+  const { view, incompleteTables } = standing;
   return {
     ...headOf(standing, node),
     incarnation: view?.incarnation ?? null,
@@ -101,8 +108,12 @@ export function clusterStatus(standing: ClusterStanding, node: string, intervalM
     members: membersOf(standing, node),
     intervals: view === undefined ? [] : intervalsOf(view, intervalMs),
     counts: { ...view?.counts },
-    ...(agent !== undefined && { agent: { ...agent, member: agent.member ?? null } }),
+    ...agentOf(standing),
   };
+}
+
+function agentOf({ agent }: ClusterStanding): Pick<MembersPage, "agent"> {
+  return agent === undefined ? {} : { agent: { ...agent, member: agent.member ?? null } };
 }
 
 /** `cluster` of GET /readyz. */
@@ -113,7 +124,7 @@ export function clusterReadiness(standing: ClusterStanding, node: string): objec
 
 /** node: name of this one. */
 export function membersPage(standing: ClusterStanding, node: string, alarms: readonly string[]): MembersPage {
-  return { ...headOf(standing, node), alarms, members: membersOf(standing, node) };
+  return { ...headOf(standing, node), alarms, members: membersOf(standing, node), ...agentOf(standing) };
 }
 
 /** node: name of this one. */
@@ -175,6 +186,7 @@ function roleOf(
 ): MemberStatus["role"] {
   if (view?.leader === name) return "leader";
   if (!isOutgoingUp && !isIncomingUp) return "away";
+  if (view === undefined) return "member";
   return peer?.isWitness === true ? "witness" : "follower";
 }
 

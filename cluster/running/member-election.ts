@@ -26,24 +26,29 @@ export function openElection(settings: MemberSettings, world: World, vote: Vote)
   const context = { clock, random: world.random, log: world.log };
   if (consensus === "etcd") {
     const { endpoints, key, ttlMs, requestTimeoutMs, username, password, ...files } = engines.etcd;
-    const options = { name, endpoints, key, ttlMs, requestTimeoutMs, username, password };
+    const options = { name, endpoints, key, ttlMs, requestTimeoutMs, ...given({ username, password }) };
     return createExternalElection("etcd", { ...options, ...tlsOf("etcd", files) }, context);
   }
   if (consensus === "consul") {
     const { endpoints, key, sessionTtlMs: ttlMs, requestTimeoutMs, token, tlsCa } = engines.consul;
-    const options = { name, endpoints, key, ttlMs, requestTimeoutMs, token };
+    const options = { name, endpoints, key, ttlMs, requestTimeoutMs, ...given({ token }) };
     const tls = tlsOf("consul", { tlsCa, tlsCert: "", tlsKey: "" });
     return createExternalElection("consul", { ...options, ...tls }, context);
   }
-  const { leaseDurationMs: ttlMs, tlsCa, ...kubernetes } = engines.kubernetes;
-  const isOwnServer = kubernetes.endpoints.length === 0;
-  const isTls = kubernetes.endpoints.some((endpoint) => endpoint.startsWith("https:"));
+  const { endpoints, leaseDurationMs: ttlMs, requestTimeoutMs, tlsCa, ...names } = engines.kubernetes;
+  const isOwnServer = endpoints.length === 0;
+  const isTls = endpoints.some((endpoint) => endpoint.startsWith("https:"));
   const files = { tlsCa: isTls && !isOwnServer ? tlsCa : "", tlsCert: "", tlsKey: "" };
   return createExternalElection(
     "kubernetes",
-    { name, ttlMs, ...kubernetes, ...tlsOf("kubernetes", files) },
+    { name, endpoints, ttlMs, requestTimeoutMs, ...given(names), ...tlsOf("kubernetes", files) },
     context,
   );
+}
+
+/** Options without those that are empty: to the engines these are not there. */
+function given<Options extends Readonly<Record<string, string>>>(options: Options): Partial<Options> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== "")) as Partial<Options>;
 }
 
 function tlsOf(

@@ -138,6 +138,8 @@ class Dialler {
   }
 
   #ask(address: string): Promise<{ node: string; challenge: string } | DialFault> {
+    // Nobody would listen for the fault of a request that is ended at once.
+    if (this.#isCancelled) return Promise.resolve(fault("given up"));
     const { hello, access, connectTimeoutMs, handshakeTimeoutMs } = this.#options;
     const path = `${CHALLENGE_PATH}?node=${encodeURIComponent(hello.hello.node)}`;
     const request = { host: address, port: this.#target.port, path, agent: false, maxHeaderSize: 4096 };

@@ -128,7 +128,8 @@ test("what was read and is not safe yet is not given up", async (t) => {
   for (let added = 20; added < 2000; added += 20) await append(spool, added, 20);
   const left = sequences(await readAll(spool));
   assert.deepEqual(left.slice(0, 19), range(1, 19));
-  assert.ok(left[19]! > 1000);
+  // Behind what shares a file with those in use a gap begins.
+  assert.ok(left.some((sequence, index) => sequence > (left[index - 1] ?? 0) + 1000));
   assert.equal(spool.lostSamples, (2000 - 1 - left.length) * SAMPLES);
   first!.release();
   await spool.close();
@@ -208,12 +209,20 @@ test("one process has a spool at a time, and a folder has to be one", async (t) 
 });
 
 test("a full disk refuses, and takes deltas again when it has room", async (t) => {
-  const folder = newFolder(t);
+  const folder = mkdtempSync(join(tmpdir(), "agent-disk-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
   if (!mountSmallDisk(folder)) {
     t.skip("mounting takes a privilege");
     return;
   }
-  t.after(() => unmountSmallDisk(folder));
+  try {
+    await fillDisk(folder);
+  } finally {
+    unmountSmallDisk(folder);
+  }
+});
+
+async function fillDisk(folder: string): Promise<void> {
   const log = new EventLog();
   const spool = await open(folder, MIB, log);
   assert.equal(await append(spool, 0, 20), true);
@@ -229,4 +238,4 @@ test("a full disk refuses, and takes deltas again when it has room", async (t) =
   assert.equal(await append(spool, 20, 20), true);
   assert.deepEqual(sequences(await readAll(spool)), range(20, 20));
   await spool.close();
-});
+}

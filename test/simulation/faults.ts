@@ -31,7 +31,7 @@ export class Faults {
 
   /** Ends all that goes wrong, and mends it. */
   end(): void {
-    const { machines, network, sinks } = this.#history;
+    const { machines, network, sinks, swarm } = this.#history;
     this.#isOver = true;
     network.heal();
     for (const sink of sinks) {
@@ -43,6 +43,8 @@ export class Faults {
       machine.boot();
       machine.resume();
     }
+    // People see that nobody leads.
+    if (swarm.isStatic && this.#history.leader() === undefined) machines[0]!.choose();
   }
 
   /** Something may go wrong right here. */

@@ -176,6 +176,11 @@ export class Machine {
     });
   }
 
+  /** People make it the leader, where they do that. */
+  choose(): void {
+    if (this.election instanceof StaticElection) this.election.setLeader(true);
+  }
+
   /** A delta was made here. */
   add(delta: Delta): void {
     this.node!.add(delta);

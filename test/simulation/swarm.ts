@@ -121,7 +121,7 @@ export const SCENARIOS: Readonly<Record<string, Partial<Swarm>>> = {
 export function drawSwarm(dice: Dice): Swarm {
   const swarm = drawFaults(dice);
   // A chosen leader that was replaced and begins again is a second one, which nobody promises to prevent.
-  return swarm.isStatic ? { ...swarm, weights: { ...swarm.weights, leave: 0, transfer: 0 } } : swarm;
+  return swarm.isStatic ? { ...swarm, weights: { ...swarm.weights, leave: 0, transfer: 0, wipe: 0 } } : swarm;
 }
 
 function drawFaults(dice: Dice): Swarm {

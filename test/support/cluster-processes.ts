@@ -154,18 +154,19 @@ export class ClusterProcesses {
     return node;
   }
 
-  /** Has a node read its file again, of which the text is changed. Resolves to what it says of that. */
-  async reload(name: string, change: (text: string) => string): Promise<Record<string, unknown>> {
+  /** Has a node read its file again, of which the text is changed. Resolves to the paths of what applies now. */
+  async reload(name: string, change: (text: string) => string): Promise<string[]> {
     const node = this.#nodes.get(name)!;
-    const said = () => [...node.events("config.reloaded"), ...node.events("config.refused")];
-    const before = said().length;
+    const reloads = () => node.events("config.reloaded");
+    const before = reloads().length;
     const text = readFileSync(node.configPath, "utf8");
     const changed = change(text);
     if (changed === text) throw new Error(`nothing is changed in the file of ${name}`);
     writeFileSync(node.configPath, changed);
     node.signal("SIGHUP");
-    await waitFor(`${name} to reload`, () => said().length > before);
-    return said().at(-1)!;
+    await waitFor(`${name} to reload`, () => reloads().length > before);
+    const changes = reloads().at(-1)!.changed as { path: string; applies: string }[];
+    return changes.flatMap(({ path, applies }) => (applies === "now" ? path : [])).sort();
   }
 
   /** What a node says of itself. */

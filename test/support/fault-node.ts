@@ -106,6 +106,7 @@ export class FaultNode {
 
   /** Ends it in good order (SIGTERM); resolves with its exit code, null where it had to be killed. */
   async stop(): Promise<number | null> {
+    if (this.hasExited) return this.#exited;
     process.kill(this.pid, "SIGTERM");
     const deadline = setTimeout(() => this.#child.kill("SIGKILL"), STOP_DEADLINE_MS);
     const code = await this.#exited;

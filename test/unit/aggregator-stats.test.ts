@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clusterSamples } from "../../aggregator/cluster-stats.ts";
 import { PEER_COUNTERS, PEER_FAULTS } from "../../aggregator/capnp/peer-counters.ts";
+import { clusterSamples } from "../../aggregator/cluster-stats.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "../../aggregator/counters.ts";
 import { OWN_STATS } from "../../aggregator/own-stat-rows.ts";
 import { newLosses } from "../../aggregator/sink/queue.ts";

@@ -2,16 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ClusterStanding } from "../../aggregator/cluster-messages.ts";
+import { flushWaitMs } from "../../aggregator/cluster-standing.ts";
 import { STORE_COUNTERS } from "../../aggregator/counters.ts";
 import { OwnStats } from "../../aggregator/own-stats.ts";
 import { aggregatorRoutes } from "../../aggregator/page/routes.ts";
 import { SCHEMAS } from "../../aggregator/page/schemas.ts";
 import { Standing } from "../../aggregator/page/standing.ts";
+import { alarmsOf } from "../../aggregator/page/status.ts";
 import type { AggregatorView } from "../../aggregator/page/view.ts";
 import { newLosses } from "../../aggregator/sink/queue.ts";
 import { readTotals } from "../../aggregator/totals.ts";
 import type { ClusterCommand, CommandOutcome } from "../../cluster/running/member-command.ts";
 import { noCounts } from "../../cluster/settings.ts";
+import type { IntervalView } from "../../cluster/view.ts";
+import type { SuiteConfig } from "../../shared/config.ts";
 import { loadConfig } from "../../shared/config.ts";
 import { Counters } from "../../shared/counters.ts";
 import {
@@ -25,6 +29,13 @@ import {
 import { schemaFaults } from "../support/json-schema.ts";
 
 const defaults = loadConfig(undefined);
+
+function withCluster(config: SuiteConfig): SuiteConfig {
+  return {
+    ...config,
+    cluster: { ...config.cluster, mode: "member", peers: [{ name: "b", host: "b", port: 1 }] },
+  };
+}
 
 interface Rig {
   readonly standing?: ClusterStanding | undefined;
@@ -91,7 +102,7 @@ function newRig({ standing, outcome = { ok: true, message: "done" }, token = "",
     const text = String(answer.body);
     return { status: answer.status, text, value: text.startsWith("{") ? JSON.parse(text) : {} };
   };
-  return { ask, commands, logged, drains: () => drains };
+  return { ask, view, commands, logged, drains: () => drains };
 }
 
 const leading = memberStanding({ view: clusterView({ role: "leader" }) });
@@ -175,16 +186,23 @@ test("a member is ready when it takes lines and has the others' state, whoever l
   assert.equal(await ready({ standing: memberStanding(), isReady: false }), 503);
 });
 
-test("an interval that another node has delivered is none that is missing", async () => {
-  const present = Math.floor(Date.now() / defaults.aggregator.intervalMs);
-  const missing = async (interval: number) => {
-    const view = clusterView({ intervals: [intervalView({ interval })] });
-    const { value } = await newRig({ standing: memberStanding({ view }) }).ask("GET", "/status");
-    return value.alarms.some((text: string) => text.startsWith("no node has delivered"));
+test("an interval that another node has delivered is none that is missing", () => {
+  const { intervalMs, watchdogIntervals } = defaults.aggregator;
+  const present = Math.floor(Date.now() / intervalMs) + 100;
+  const nowMs = (present + 0.5) * intervalMs;
+  const missing = (changed: Partial<IntervalView>, standing?: ClusterStanding) => {
+    const view = clusterView({ intervals: [intervalView(changed)] });
+    const { view: page } = newRig({ standing: standing ?? memberStanding({ view }) });
+    return alarmsOf(page, nowMs).filter((text) => text.startsWith("no node has delivered"));
   };
-  assert.equal(await missing(present - 1), false);
-  // The process is younger than what its disk tells of.
-  assert.equal(await missing(present - 1000), false);
+  assert.deepEqual(missing({ interval: present - 1 }), []);
+  const sinceMs = 3 * intervalMs + flushWaitMs(withCluster(defaults));
+  const old = present - Math.ceil(sinceMs / intervalMs) - watchdogIntervals;
+  assert.equal(missing({ interval: old }).length, 1);
+  // Some sinks have it, some not: that is another alarm.
+  assert.deepEqual(missing({ interval: present - 1, state: "writing", deliveredTo: ["carbon"] }), []);
+  assert.equal(missing({ interval: present - 1, state: "writing", deliveredTo: [] }).length, 1);
+  assert.deepEqual(missing({}, agentStanding()), [], "an agent delivers none");
 });
 
 test("the leader hands leadership over to whom it is told", async () => {

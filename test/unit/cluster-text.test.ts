@@ -58,7 +58,11 @@ test("a follower and an agent say what they are", () => {
     firstLine(membersPage(unled, "node-a", [])),
     "nobody is known to lead in term 3; this node is node-a, a candidate",
   );
-  assert.equal(firstLine(membersPage(agentStanding(), "edge-1", [])), "edge-1 is an agent");
+  const agent = describeMembers(membersPage(agentStanding(), "edge-1", []));
+  assert.match(agent, /^edge-1 is an agent\n\nmember +node-b\nheldDeltas +3\n/);
+  const unheard = describeStatus({ alarms: [], cluster: clusterStatus(agentStanding(), "edge-1", 1000) });
+  assert.match(unheard, /cluster\n {2}edge-1 is an agent\n\n {2}member +node-b\n/);
+  assert.doesNotMatch(unheard, /hasState/, "it needs none");
 });
 
 test("the status has the cluster below the rest, with the newest intervals", () => {
