@@ -281,16 +281,17 @@ export class Aggregator {
     }
     try {
       const settings = storeSettings(config);
+      const member = this.#cluster?.settingsOf(config);
       const { sinks, drainTimeoutMs } = config.aggregator;
       this.#sinks.apply(sinks, this.#sinkContext(config), drainTimeoutMs);
       this.#tellStore({ kind: "configure", ...settings });
+      if (member !== undefined) this.#cluster?.configure(member);
     } catch (error) {
       if (!(error instanceof OperatorError)) throw error;
       this.#log.error("config.refused", { reason: error.message });
       return { ok: false, changed: [], message: error.message };
     }
     this.#config = config;
-    this.#cluster?.configure(config);
     this.#ownStats.hasLines = !isEtsy(config.aggregation.preset);
     this.#log.info("config.reloaded", { changed: outcome.changed, message: outcome.message });
     return outcome;
@@ -314,8 +315,8 @@ export class Aggregator {
     this.#intakes?.tellToEnd();
     await this.#intakes?.ended();
     this.#tellStore({ kind: "finish" });
-    if (this.#cluster !== undefined) await this.#leaveCluster(this.#cluster, deadlineMs);
-    else await this.#finished;
+    if (this.#cluster === undefined) await this.#finished;
+    else await this.#cluster.leave(deadlineMs - systemClock.monotonicMs());
     const links = this.#intakes?.links;
     const drained = await Promise.all([this.#sinks.drain(deadlineMs), links?.drain(deadlineMs) ?? true]);
     this.#sinks.close();
@@ -324,12 +325,6 @@ export class Aggregator {
     if (this.#cluster !== undefined) await this.#endStore();
     await this.#pages.close();
     return drained.every(Boolean);
-  }
-
-  /** Hands over to the others. What their leader writes need not be delivered from here. */
-  async #leaveCluster(cluster: ClusterControl, deadlineMs: number): Promise<void> {
-    const waitMs = Math.max(0, deadlineMs - systemClock.monotonicMs());
-    if (await cluster.leave(waitMs)) this.#sinks.yieldFrom(Number.NEGATIVE_INFINITY);
   }
 
   async #endStore(): Promise<void> {

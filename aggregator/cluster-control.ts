@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { ClusterCommand, CommandOutcome } from "../cluster/running/member-command.ts";
-import { memberSettings } from "../cluster/running/member-settings.ts";
+import { type MemberSettings, memberSettings } from "../cluster/running/member-settings.ts";
 import { machineMs } from "../shared/clock.ts";
 import type { SuiteConfig } from "../shared/config.ts";
 import { type Log, rateLimited } from "../shared/log.ts";
@@ -19,8 +19,8 @@ import type {
 import { equalSettings } from "./cluster-settings.ts";
 import { firstStanding, isLeader, newestDelivered } from "./cluster-standing.ts";
 import type { ClusterWords } from "./cluster-words.ts";
+import { OrderedRows } from "./ordered-rows.ts";
 import type { RowBatch, RowOrder } from "./row.ts";
-import { DeliveryTicket } from "./sink/delivery-ticket.ts";
 import type { SinkSet } from "./sink-set.ts";
 
 /** What it needs of the aggregator. */
@@ -43,25 +43,27 @@ const CLOCK_WAIT_MS = 1000;
 export class ClusterControl {
   readonly #context: ClusterContext;
   readonly #log: Log;
-  readonly #tickets = new Map<number, DeliveryTicket>();
+  readonly #rows: OrderedRows;
   readonly #commands = new Map<number, (outcome: CommandOutcome) => void>();
   readonly #clock: Promise<void>;
-  readonly #left: Promise<boolean>;
+  readonly #left: Promise<number | undefined>;
   readonly #ended: Promise<void>;
   #markClock: () => void = () => {};
-  #markLeft: (isHandedOver: boolean) => void = () => {};
+  #markLeft: (floor: number | undefined) => void = () => {};
   #markEnded: () => void = () => {};
   #worker: StartedWorker<ClusterInfo> | undefined;
   #standing: ClusterStanding;
   readonly #alarms: ClusterAlarms;
   #lastCommand = 0;
-  #yielded = { floor: 0, throughOrder: 0 };
 
   private constructor(context: ClusterContext) {
     this.#context = context;
     this.#log = rateLimited(context.log);
     this.#standing = firstStanding(context.config);
     this.#alarms = new ClusterAlarms(context.log);
+    this.#rows = new OrderedRows(context.sinks, (order, sink, isDelivered) => {
+      this.#tell({ kind: "settled", order, sink, isDelivered });
+    });
     this.#clock = new Promise((resolve) => {
       this.#markClock = resolve;
     });
@@ -86,7 +88,7 @@ export class ClusterControl {
     control.#worker = await startWorker<ClusterInfo, FromCluster>(url, data, {
       onMessage: (message) => control.#take(message),
       onExit: (code, error) => {
-        control.#markLeft(false);
+        control.#markLeft(undefined);
         control.#end();
         context.onExit(code, error);
       },
@@ -141,23 +143,17 @@ export class ClusterControl {
 
   /** Hands rows of an order to the sinks, and tells the cluster what becomes of them. */
   accept(batch: RowBatch, order: RowOrder): void {
-    const { interval, revision } = batch;
-    // The store was still at it when another node took the interval over.
-    if (order.id <= this.#yielded.throughOrder && interval >= this.#yielded.floor) return;
-    let ticket = this.#tickets.get(order.id);
-    if (ticket === undefined) {
-      ticket = new DeliveryTicket({ ...order, interval, revision }, (sink, isDelivered) => {
-        this.#tell({ kind: "settled", order: order.id, sink, isDelivered });
-      });
-      ticket.onOver = () => this.#tickets.delete(order.id);
-      this.#tickets.set(order.id, ticket);
-    }
-    this.#context.sinks().accept({ ...batch, ticket });
+    this.#rows.accept(batch, order);
+  }
+
+  /** What configure() takes. Throws OperatorError where a file that is named cannot be read. */
+  settingsOf(config: SuiteConfig): MemberSettings {
+    return memberSettings(config, equalSettings(config));
   }
 
   /** Goes over to what a reload has changed. */
-  configure(config: SuiteConfig): void {
-    this.#tell({ kind: "settings", settings: memberSettings(config, equalSettings(config)) });
+  configure(settings: MemberSettings): void {
+    this.#tell({ kind: "settings", settings });
     this.tellSinks();
   }
 
@@ -171,14 +167,19 @@ export class ClusterControl {
     });
   }
 
-  /** Leaves the cluster. Resolves to whether others have all that this node held; false also at the deadline. */
-  async leave(waitMs: number): Promise<boolean> {
+  /**
+   * Leaves the cluster. Resolves when others have all that this node held, or at the deadline. What their
+   * leader writes is dropped from the sinks then; rows that nobody else can make any more stay.
+   */
+  async leave(waitMs: number): Promise<void> {
     this.#tell({ kind: "leave" });
     const patience = new AbortController();
-    const deadline = delay(waitMs, false, { signal: patience.signal }).catch(() => false);
-    const isHandedOver = await Promise.race([this.#left, deadline]);
+    const deadline = delay(Math.max(0, waitMs), undefined, { signal: patience.signal }).catch(
+      () => undefined,
+    );
+    const floor = await Promise.race([this.#left, deadline]);
     patience.abort();
-    return isHandedOver;
+    if (floor !== undefined) this.#rows.yield({ floor, throughOrder: Number.MAX_SAFE_INTEGER });
   }
 
   /** Ends the thread. */
@@ -191,20 +192,21 @@ export class ClusterControl {
     const sinks = this.#context.sinks();
     if (message.kind === "view") this.#see(message.view);
     else if (message.kind === "log") {
-      // Losing or winning leadership is rare, and each time matters; the rest may come in floods.
-      const log = message.event.startsWith("leader.") ? this.#context.log : this.#log;
+      // Losing or winning leadership is rare, and each time matters; so does each peer that is refused, which
+      // is told once for each reason. The rest may come in floods.
+      const isRare = message.event.startsWith("leader.") || message.event === "peer.refused";
+      const log = isRare ? this.#context.log : this.#log;
       log[message.level](message.event, message.fields);
     } else if (message.kind === "clock") this.#markClock();
     else if (message.kind === "revoke") sinks.revoke();
     else if (message.kind === "resume") sinks.resume();
     else if (message.kind === "yield") {
-      this.#yielded = message;
-      const rows = sinks.yieldFrom(message.floor);
+      const rows = this.#rows.yield(message);
       if (rows > 0) this.#context.log.info("sinks.handed_over", { rows, floor: message.floor });
     } else if (message.kind === "outcome") {
       this.#commands.get(message.id)?.(message.outcome);
       this.#commands.delete(message.id);
-    } else if (message.kind === "left") this.#markLeft(message.isHandedOver);
+    } else if (message.kind === "left") this.#markLeft(message.floor);
     else this.#end();
   }
 

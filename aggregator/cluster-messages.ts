@@ -71,8 +71,8 @@ export type FromCluster =
   | { readonly kind: "resume" }
   /** Rows of intervals from `floor` on are stale, of all orders up to that one: they are written anew. */
   | { readonly kind: "yield"; readonly floor: number; readonly throughOrder: number }
-  /** isHandedOver: whether others have all that this node held, and write it. */
-  | { readonly kind: "left"; readonly isHandedOver: boolean }
+  /** floor: others have all intervals from it on, and write them; undefined where nobody has. */
+  | { readonly kind: "left"; readonly floor: number | undefined }
   | { readonly kind: "ended" };
 
 /** Its standing as pages show it. */

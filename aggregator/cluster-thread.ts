@@ -5,11 +5,11 @@
  */
 import { isMainThread, type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { type Delta, labelledDelta } from "../cluster/delta.ts";
+import type { ClusterNode } from "../cluster/node.ts";
 import { RunningAgent } from "../cluster/running/agent.ts";
 import { RunningMember } from "../cluster/running/member.ts";
 import type { PeerState } from "../cluster/transport/peer-hub.ts";
 import type { LinkState } from "../cluster/transport/peer-link.ts";
-import type { ClusterView } from "../cluster/view.ts";
 import type { WorldLog, Writer } from "../cluster/world.ts";
 import { machineMs } from "../shared/clock.ts";
 import { Counters } from "../shared/counters.ts";
@@ -26,6 +26,7 @@ import type {
 import { ClusterWords } from "./cluster-words.ts";
 import { ClusterWriter } from "./cluster-writer.ts";
 import { INTAKE_COUNTERS, type IntakeCounter, STORE_COUNTERS } from "./counters.ts";
+import { setBackIntervalsMax } from "./set-back.ts";
 import { SELF_ORIGIN } from "./store-messages.ts";
 import type { StoreReply } from "./store-orders.ts";
 
@@ -180,8 +181,7 @@ class ClusterThread {
     const atBytes = this.#writer?.postedBytes ?? 0;
     this.#taken.push({ origin, atBytes, bytes: frame.length, samples: label.lines });
     this.#acknowledgeTaken();
-    const known = this.#lowestOpen.get(origin);
-    if (known !== undefined) this.#lowestOpen.set(origin, Math.max(known, label.lowestOpen));
+    this.#noteLowestOpen(origin, label.lowestOpen);
     this.#closeIntervals();
   }
 
@@ -214,7 +214,18 @@ class ClusterThread {
     if (done > 0) this.#taken.splice(0, done);
   }
 
+  #noteLowestOpen(origin: number, lowestOpen: number): void {
+    const known = this.#lowestOpen.get(origin);
+    if (known === undefined) return;
+    const { intervalMs } = this.#data.settings.times;
+    // An intake that had begun before the cluster's clock was known may have been ahead of it.
+    const isSetBack = lowestOpen < known - setBackIntervalsMax(intervalMs, true);
+    this.#lowestOpen.set(origin, isSetBack ? lowestOpen : Math.max(known, lowestOpen));
+  }
+
   #closeIntervals(): void {
+    // What is closed by another clock than the cluster's would be taken for closed for good.
+    if (!this.#hasClock && this.#member instanceof RunningMember) return;
     const { intervalMs } = this.#data.settings.times;
     const waiting = Math.floor((this.#words.nowMs() - this.#data.lateWindowMs) / intervalMs);
     // Of those that have ended nothing more can come.
@@ -237,6 +248,7 @@ class ClusterThread {
     if (!this.#hasClock && member.hasClock) {
       this.#hasClock = true;
       this.#tell({ kind: "clock" });
+      this.#closeIntervals();
     }
     this.#acknowledgeTaken();
     if (this.#data.lateWindowMs > 0) this.#closeIntervals();
@@ -254,8 +266,7 @@ class ClusterThread {
     member.leave();
     if (!member.isDrained) return;
     this.#hasLeft = true;
-    const isGone = member instanceof RunningAgent || isHandedOver(member.node.view());
-    this.#tell({ kind: "left", isHandedOver: isGone });
+    this.#tell({ kind: "left", floor: member instanceof RunningAgent ? 0 : handedOverFrom(member.node) });
   }
 
   #standing(): ClusterStanding {
@@ -283,9 +294,11 @@ class ClusterThread {
   }
 }
 
-/** Whether somebody else has what this node held, and writes it. */
-function isHandedOver({ role, peers }: ClusterView): boolean {
-  return role !== "leader" && peers.some(({ isConnected, isWitness }) => isConnected && !isWitness);
+/** From which interval on somebody else has what this node held, and writes it; undefined where nobody has. */
+function handedOverFrom(node: ClusterNode): number | undefined {
+  const { role, peers } = node.view();
+  const isSomebodyThere = peers.some(({ isConnected, isWitness }) => isConnected && !isWitness);
+  return role !== "leader" && isSomebodyThere ? node.floor : undefined;
 }
 
 function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {

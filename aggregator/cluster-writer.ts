@@ -11,6 +11,7 @@ import type { StoreOrder, StoreReply } from "./store-orders.ts";
 
 /** A writing whose sinks have not all settled. */
 interface UnderWay {
+  readonly interval: number;
   readonly progress: WriteProgress;
   /** Sinks that are still to tell. */
   readonly open: Set<string>;
@@ -35,6 +36,7 @@ export class ClusterWriter implements Writer {
   #isLeased = false;
   /** What was told of it last. */
   #yielded: { readonly floor: number; readonly throughOrder: number } | undefined;
+  #yieldCount = 0;
   /** Tables that were not what the order had been made for. */
   incompleteTables = 0;
 
@@ -102,10 +104,10 @@ export class ClusterWriter implements Writer {
     const id = this.#nextId();
     const { interval, revision, cause, added, deliveredTo, isInDoubt } = order;
     const open = new Set(this.#sinks.filter((sink) => !deliveredTo.includes(sink)));
-    if (open.size > 0) this.#underWay.set(id, { progress, open });
+    if (open.size > 0) this.#underWay.set(id, { interval, progress, open });
     this.#order({
       kind: "write",
-      order: { id, cause, deliveredTo, isInDoubt },
+      order: { id, cause, deliveredTo, isInDoubt, yieldCount: this.#yieldCount },
       interval,
       revision: revision - 1,
       isPartial: isInDoubt,
@@ -134,6 +136,9 @@ export class ClusterWriter implements Writer {
     const known = this.#yielded;
     if (known?.floor === floor && known.throughOrder === this.#lastId) return;
     this.#yielded = { floor, throughOrder: this.#lastId };
+    this.#yieldCount += 1;
+    // Their rows are dropped, and nothing is told of them.
+    for (const [id, { interval }] of this.#underWay) if (interval >= floor) this.#underWay.delete(id);
     this.#tell({ kind: "yield", ...this.#yielded });
   }
 

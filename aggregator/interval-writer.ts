@@ -25,6 +25,8 @@ export interface Writing {
   readonly terms: Terms;
   /** Whether it is the newest: then idle series have their place in it, and the aggregator's own rows. */
   readonly isPresent: boolean;
+  /** Whether it was the newest before as well: own rows count what was since the last ones. */
+  readonly isAgain?: boolean;
   /** Whether gauges that were only changed still have to get the levels that they start from. */
   readonly isUnleveled: boolean;
   /** Index as of which its series were seen; undefined where they shall not be kept. */
@@ -63,7 +65,8 @@ export class IntervalWriter {
     }
     if (isPresent) {
       await flush.writeIdle(this.#kept.idle(label.interval, terms.spans), terms);
-      flush.writeOwn(this.ownRows?.(flush, performance.now() - startedMs) ?? []);
+      const own = writing.isAgain === true ? undefined : this.ownRows;
+      flush.writeOwn(own?.(flush, performance.now() - startedMs) ?? []);
     }
     await flush.end();
     const lines = open?.interval.lines ?? 0;

@@ -6,43 +6,51 @@
  *
  * Entries are those of kernel/keep.ts.
  */
-import type { Kept } from "./kept.ts";
+import type { IdleView, Kept } from "./kept.ts";
 import { areEntries, ENTRY_KEY, ENTRY_LEVEL } from "./level-entries.ts";
 import { Turns } from "./turns.ts";
 
 const VERSION = 1;
 const HEADER_BYTES = 16;
 const GROUP_BYTES_MAX = 512 << 10;
+const GROUP_BYTES_MIN = 256;
 /** A larger copy would hold up too much; what was seen last comes first. */
 const COPY_BYTES_MAX = 48 << 20;
 
 /** Entries that were seen in the same interval, as they are put together. */
 interface Group {
   readonly seenIn: number;
-  readonly bytes: Buffer;
+  bytes: Buffer;
   length: number;
 }
 
-/** Copies what is kept. through: newest interval that is part of it. */
-export async function copyKept(kept: Kept, through: number): Promise<Uint8Array> {
+/**
+ * Copies what is kept; of more than bytesMax what was seen last. through: newest interval that is part of it.
+ */
+export async function copyKept(
+  kept: Kept,
+  through: number,
+  bytesMax: number = COPY_BYTES_MAX,
+): Promise<Uint8Array> {
   const turns = new Turns();
+  const earliest = await earliestCopied(kept, bytesMax, turns);
   const open = new Map<number, Group>();
   const groups: Group[] = [];
+  let left = bytesMax;
   for (const view of kept.series()) {
-    const keyBytes = view.end - view.start;
     const seenIn = kept.seenIn(view);
-    let group = open.get(seenIn);
-    if (group === undefined || group.length + ENTRY_KEY + keyBytes > GROUP_BYTES_MAX) {
-      group = { seenIn, bytes: Buffer.alloc(GROUP_BYTES_MAX), length: 0 };
-      open.set(seenIn, group);
-      groups.push(group);
+    const bytes = ENTRY_KEY + view.end - view.start;
+    if (seenIn >= earliest && bytes <= left) {
+      left -= bytes;
+      let group = open.get(seenIn);
+      if (group === undefined || group.length + bytes > GROUP_BYTES_MAX) {
+        group = { seenIn, bytes: Buffer.alloc(GROUP_BYTES_MIN), length: 0 };
+        open.set(seenIn, group);
+        groups.push(group);
+      }
+      addEntry(group, view);
     }
-    const at = group.length;
-    group.bytes.writeUInt16LE(keyBytes, at);
-    group.bytes.writeUInt16LE(view.type, at + 2);
-    group.bytes.writeDoubleLE(view.level, at + ENTRY_LEVEL);
-    view.source.copy(group.bytes, at + ENTRY_KEY, view.start, view.end);
-    group.length += ENTRY_KEY + keyBytes;
+    // What is visited may move meanwhile.
     if (turns.isDue()) await turns.next();
   }
   groups.sort((left, right) => right.seenIn - left.seenIn);
@@ -50,16 +58,45 @@ export async function copyKept(kept: Kept, through: number): Promise<Uint8Array>
   header.writeUInt32LE(VERSION, 0);
   header.writeDoubleLE(through, 8);
   const parts: Buffer[] = [header];
-  let bytes = 0;
   for (const { seenIn, bytes: entries, length } of groups) {
-    bytes += length;
-    if (bytes > COPY_BYTES_MAX) break;
     const head = Buffer.alloc(HEADER_BYTES);
     head.writeDoubleLE(seenIn, 0);
     head.writeUInt32LE(length, 8);
     parts.push(head, entries.subarray(0, length));
   }
   return Buffer.concat(parts);
+}
+
+/** Returns the earliest interval of which series have a place in the copy, those seen later having theirs. */
+async function earliestCopied(kept: Kept, bytesMax: number, turns: Turns): Promise<number> {
+  const bytesBySeen = new Map<number, number>();
+  for (const view of kept.series()) {
+    const seenIn = kept.seenIn(view);
+    bytesBySeen.set(seenIn, (bytesBySeen.get(seenIn) ?? 0) + ENTRY_KEY + view.end - view.start);
+    if (turns.isDue()) await turns.next();
+  }
+  let bytes = 0;
+  for (const [seenIn, more] of [...bytesBySeen].sort(([one], [other]) => other - one)) {
+    bytes += more;
+    if (bytes > bytesMax) return seenIn;
+  }
+  return Number.NEGATIVE_INFINITY;
+}
+
+function addEntry(group: Group, { source, start, end, type, level }: IdleView): void {
+  const at = group.length;
+  const keyBytes = end - start;
+  group.length += ENTRY_KEY + keyBytes;
+  // Most series may have been seen in intervals of their own, so that a group begins small.
+  if (group.length > group.bytes.length) {
+    const grown = Buffer.alloc(Math.min(Math.max(2 * group.bytes.length, group.length), GROUP_BYTES_MAX));
+    group.bytes.copy(grown, 0, 0, at);
+    group.bytes = grown;
+  }
+  group.bytes.writeUInt16LE(keyBytes, at);
+  group.bytes.writeUInt16LE(type, at + 2);
+  group.bytes.writeDoubleLE(level, at + ENTRY_LEVEL);
+  source.copy(group.bytes, at + ENTRY_KEY, start, end);
 }
 
 /**

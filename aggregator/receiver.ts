@@ -189,7 +189,8 @@ async function serve(
     return true;
   };
   const memoryBase = (memory: WebAssembly.Memory) => memoryAddress(data.io, memory);
-  const snapshotter = await Snapshotter.create({ ...data, memoryBase }, intervalClock(data.words)(), post);
+  const options = { ...data, memoryBase, isOfCluster: data.words !== undefined };
+  const snapshotter = await Snapshotter.create(options, intervalClock(data.words)(), post);
   const intake = new Intake(parts, snapshotter, counters, data, isCrowded, report);
   do {
     await parts.receiver.run(snapshotter.batch, intake, control);

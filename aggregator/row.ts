@@ -16,6 +16,8 @@ export interface RowOrder {
   /** Sinks that have all of it already. */
   readonly deliveredTo: readonly string[];
   readonly isInDoubt: boolean;
+  /** How often the sinks had been told to drop another leader's intervals when the order was made. */
+  readonly yieldCount: number;
 }
 
 /** Rows of one interval for the sinks; a long interval comes as several batches. */

@@ -39,6 +39,8 @@ export interface SnapshotterOptions {
   /** Bound of the table in bytes; a snapshot is cut early when it is reached. */
   readonly heapBytesMax?: number;
   readonly debug?: boolean;
+  /** Whether its clock is a cluster's. */
+  readonly isOfCluster?: boolean;
 }
 
 /** Takes a finished frame; returns false when there is no room for it, and then its lines are lost. */
@@ -150,9 +152,9 @@ export class Snapshotter {
    * the clock was set back so far that waiting for it makes no sense.
    */
   cut(nowMs: number): void {
-    const { intervalMs } = this.#options;
+    const { intervalMs, isOfCluster } = this.#options;
     const wanted = Math.floor(nowMs / intervalMs);
-    const isSetBack = wanted < this.#interval - setBackIntervalsMax(intervalMs);
+    const isSetBack = wanted < this.#interval - setBackIntervalsMax(intervalMs, isOfCluster);
     const next = isSetBack ? wanted : Math.max(this.#interval, wanted);
     this.#send(next);
     this.#interval = next;

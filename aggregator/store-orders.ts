@@ -61,12 +61,15 @@ export interface LevelsLabel {
 
 /** Origin of levels, beside those of the intakes. */
 export const LEVELS_ORIGIN = 0xffff_ffff;
+/** Levels are one delta, which has to fit into a message and a kernel's input. */
+const LEVELS_BYTES_MAX = 32 << 20;
 
 export class StoreOrders {
   readonly #store: Store;
   readonly #label: LevelsLabel;
   readonly #counters: Counters<StoreCounter>;
   readonly #reply: (reply: StoreReply) => void;
+  readonly #levelsBytesMax: number;
   /** Newest interval whose series are kept. */
   #keptThrough = Number.NEGATIVE_INFINITY;
   /** Interval whose table, as it is, has been kept while it was written. */
@@ -80,11 +83,13 @@ export class StoreOrders {
     label: LevelsLabel,
     counters: Counters<StoreCounter>,
     reply: (reply: StoreReply) => void,
+    levelsBytesMax: number = LEVELS_BYTES_MAX,
   ) {
     this.#store = store;
     this.#label = label;
     this.#counters = counters;
     this.#reply = reply;
+    this.#levelsBytesMax = levelsBytesMax;
     store.drive();
   }
 
@@ -114,9 +119,16 @@ export class StoreOrders {
     const open = this.#store.intervals.get(interval);
     const parts: Uint8Array[] = [];
     const turns = new Turns();
+    let bytes = 0;
     if (open !== undefined) {
       for (const part of this.#store.kept.levels(open.interval, interval, open.terms.spans)) {
-        parts.push(withLevel(part));
+        const levels = withLevel(part);
+        if (bytes + levels.length > this.#levelsBytesMax) {
+          this.#counters.add("forgottenBases", countEntries(levels));
+        } else {
+          parts.push(levels);
+          bytes += levels.length;
+        }
         await turns.next();
       }
     }
@@ -156,12 +168,15 @@ export class StoreOrders {
       this.#reply({ kind: "incomplete", interval: index, deltas: message.deltas, found });
     }
     const terms = open?.terms ?? intervals.terms;
-    const isPresent = isFirst && index > this.#keptThrough;
+    // Who takes over may have closed it as what some of the sinks have; the others get idle series as well.
+    const isAgain = index === this.#keptThrough;
+    const isPresent = isFirst && index >= this.#keptThrough;
     const report = await writer.write({
       label: this.#store.labelOf(index, revision, isPartial),
       open,
       terms,
       isPresent,
+      isAgain,
       isUnleveled: false,
       keptAs: isPresent ? index : undefined,
       only: only === undefined ? undefined : await this.#filter(only),

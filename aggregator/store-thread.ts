@@ -309,6 +309,7 @@ async function main(port: MessagePort, data: StoreThreadData): Promise<void> {
       tagsBytesMax,
       memoryBase: async () => 0n,
       heapBytesMax: 4 << 20,
+      isOfCluster: data.cluster !== undefined,
     },
     now,
     (frame) => {

@@ -26,6 +26,8 @@ export type { StoreOptions } from "./terms.ts";
  * origin stands still for long.
  */
 const OPEN_INTERVALS_MAX = 8;
+/** In a cluster, which bounds them itself: what the store refused would be taken for written. */
+const DRIVEN_INTERVALS_MAX = 16;
 /** Most intervals that wait for late lines, whatever the window: each has a kernel of its own. */
 const LATE_INTERVALS_MAX = 56;
 
@@ -205,7 +207,8 @@ export class Store {
     if (!this.#isDriven && (index < this.#nextFlush || index === this.#flushing)) return undefined;
     const open = this.intervals.get(index);
     if (open !== undefined) return open;
-    if (this.intervals.size >= OPEN_INTERVALS_MAX + this.#lateIntervals()) return undefined;
+    const most = this.#isDriven ? DRIVEN_INTERVALS_MAX : OPEN_INTERVALS_MAX;
+    if (this.intervals.size >= most + this.#lateIntervals()) return undefined;
     return this.intervals.open(index) ?? "unready";
   }
 

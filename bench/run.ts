@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { EXIT_START, EXIT_USAGE } from "../shared/errors.ts";
 import { CLUSTER_LOADS, measureCluster } from "./cluster.ts";
+import { measureWire, WIRE_PART } from "./cluster-wire.ts";
 import { endWithProcess } from "./end-with-process.ts";
 import { FLUSH_LOADS, measureFlush } from "./flush.ts";
 import { measureIdle } from "./idle.ts";
@@ -74,6 +75,9 @@ async function runAll(options: Options, tools: Tools): Promise<void> {
   for (const load of CLUSTER_LOADS) {
     if (!options.isWanted(load.part)) continue;
     console.log([load.title, ...(await measureCluster(tools, load, runs))].join("\n  ").concat("\n"));
+  }
+  if (options.isWanted(WIRE_PART)) {
+    console.log(["snapshots between two nodes", ...(await measureWire(runs))].join("\n").concat("\n"));
   }
   if (!options.isWanted(IDLE_PART)) return;
   const { relayBytes, aggregatorBytes } = await measureIdle();

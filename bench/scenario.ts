@@ -1,6 +1,7 @@
 /** What can be measured, by part: `npm run bench -- relay-tcp` runs the parts whose names begin so. */
 import { compareAggregator } from "./aggregator.ts";
 import { CLUSTER_LOADS } from "./cluster.ts";
+import { WIRE_PART } from "./cluster-wire.ts";
 import { measureEtsy } from "./etsy.ts";
 import { FLUSH_LOADS } from "./flush.ts";
 import type { Comparison, Load } from "./measure.ts";
@@ -82,6 +83,7 @@ export const PARTS: readonly string[] = [
     ...SCENARIOS.map(({ part }) => part),
     ...FLUSH_LOADS.map(({ part }) => part),
     ...CLUSTER_LOADS.map(({ part }) => part),
+    WIRE_PART,
     IDLE_PART,
   ]),
 ];

@@ -48,6 +48,7 @@ export class AgentNode {
   #wentOnMs = Number.NEGATIVE_INFINITY;
   #spilling: readonly HeldDelta[] = [];
   #isLoading = false;
+  #isEnded = false;
   #leavingMs: number | undefined;
   #toldLossMs = Number.NEGATIVE_INFINITY;
   #untoldSamples = 0;
@@ -79,21 +80,20 @@ export class AgentNode {
     if (this.#toldBelow < interval) this.#tellClosed();
   }
 
-  /** A member takes messages from now on; what another had not acknowledged is sent again. */
+  /** A member takes messages from now on. */
   connected(member: string): void {
     if (this.#lastMember !== undefined && this.#lastMember !== member) this.#failovers += 1;
     this.#member = member;
     this.#lastMember = member;
     this.#toldBelow = 0;
     this.#idleMs = 0;
-    this.#hold.requeue(Number.POSITIVE_INFINITY);
     this.#clock.connected();
     this.#tickClock();
     this.#pump();
     this.#tellClosed();
   }
 
-  /** It does so no more. */
+  /** It does so no more: what it has not acknowledged has to be sent to the next one. */
   lost(): void {
     if (this.#member === undefined) return;
     this.#member = undefined;
@@ -129,6 +129,12 @@ export class AgentNode {
   /** Whether a leaving node may stop: nothing is in memory that is neither safe at members nor on disk. */
   get isDrained(): boolean {
     return this.#leavingMs !== undefined && this.#hold.unspooled === 0 && this.#spilling.length === 0;
+  }
+
+  /** Begins nothing any more: the process is at its end. */
+  end(): void {
+    this.#member = undefined;
+    this.#isEnded = true;
   }
 
   /** Takes out, at the end of a process, what is neither safe at members nor on disk. */
@@ -272,7 +278,7 @@ export class AgentNode {
   /** Writes to disk what has waited for too long, or is too much for the memory. */
   #spill(): void {
     const { spool } = this.#world;
-    if (spool?.isUsable !== true || this.#spilling.length > 0) return;
+    if (spool?.isUsable !== true || this.#spilling.length > 0 || this.#isEnded) return;
     const nowMs = this.#nowMs();
     const isCrowded = this.#hold.bytes > this.#options.holdBytesMax / 2;
     const items = this.#hold.takeForDisk(

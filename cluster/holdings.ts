@@ -165,7 +165,7 @@ export class Holdings {
    * not complete here, it is too late for that.
    */
   learnForgotten(below: number, registers: Rows<Register>, held: Rows<Manifest>): void {
-    if (below <= this.#forgottenBelow) return;
+    // What this member forgot itself says nothing of what it still holds: that was never delivered here.
     const known = new Set([...registers, ...held].map(([interval]) => interval));
     for (const entry of this.entries()) {
       if (entry.interval >= below) break;
@@ -173,7 +173,7 @@ export class Holdings {
       this.#countUndelivered(entry, "lateSamples");
       this.#remove(entry);
     }
-    this.#forgottenBelow = below;
+    this.#forgottenBelow = Math.max(this.#forgottenBelow, below);
   }
 
   /** Takes over what was on disk. */

@@ -306,6 +306,11 @@ export class ClusterNode {
     return this.#departure.isDrained;
   }
 
+  /** Rows of intervals below it cannot be made again, here or by those who hold what is held here. */
+  get floor(): number {
+    return this.#leader.floor();
+  }
+
   /** People let this node stand in elections, or not. */
   setEnabled(isEnabled: boolean): void {
     this.#isEnabled = isEnabled;

@@ -14,6 +14,8 @@ import type { Writer } from "./world.ts";
 
 /** Tables further back are dropped, and folded anew when they are wanted. */
 const BACK_MAX = 4;
+/** What a clock labels that is further ahead is folded when its time has come: each table has its price. */
+const AHEAD_MAX = 1;
 
 export class Tables {
   readonly #holdings: Holdings;
@@ -40,7 +42,8 @@ export class Tables {
   /** Folds a new delta where that is of use. now: interval of the cluster clock. */
   foldNew(entry: HeldInterval, delta: Delta, now: number): void {
     if (entry.isHeldBack || this.isClosed(entry)) return;
-    if (entry.interval < now - BACK_MAX || this.#writer.isCrowded?.() === true) return;
+    if (entry.interval < now - BACK_MAX || entry.interval > now + AHEAD_MAX) return;
+    if (this.#writer.isCrowded?.() === true) return;
     // All but this one, or none of them, are in the table.
     if ((entry.table?.size ?? 0) !== entry.size - 1) return;
     this.fold(entry, delta);

@@ -65,6 +65,7 @@ async function serve(port: MessagePort, data: RustPeerThreadData): Promise<void>
   };
   const listener = await RustPeerListener.open(data, {
     ...data,
+    isOfCluster: data.words !== undefined,
     nowMs: intervalClock(data.words),
     post,
     counters,

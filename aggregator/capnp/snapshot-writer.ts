@@ -13,7 +13,10 @@ import { SnapshotBody } from "./snapshot-body.ts";
 
 /** Who writes, and when; see SnapshotterOptions. */
 export interface WriterOptions
-  extends Pick<SnapshotterOptions, "node" | "incarnation" | "origin" | "intervalMs" | "snapshotIntervalMs"> {
+  extends Pick<
+    SnapshotterOptions,
+    "node" | "incarnation" | "origin" | "intervalMs" | "snapshotIntervalMs" | "isOfCluster"
+  > {
   /** How names become keys. */
   readonly names: NameRules;
   /** A frame is cut early where its body would be larger; 4 MiB by default. */
@@ -79,9 +82,9 @@ export class SnapshotWriter {
    * far that waiting for it makes no sense.
    */
   #cut(nowMs: number): void {
-    const { intervalMs } = this.#options;
+    const { intervalMs, isOfCluster } = this.#options;
     const wanted = Math.floor(nowMs / intervalMs);
-    const isSetBack = wanted < this.#interval - setBackIntervalsMax(intervalMs);
+    const isSetBack = wanted < this.#interval - setBackIntervalsMax(intervalMs, isOfCluster);
     const next = isSetBack ? wanted : Math.max(this.#interval, wanted);
     this.#send(next);
     this.#interval = next;

@@ -23,6 +23,9 @@ export const RECORD_HEAD_BYTES = 24;
 /** No frame comes near it; a length above it is damage. */
 const FRAME_BYTES_MAX = 1 << 28;
 
+/** What is read at a time where all of a file is. */
+const CHUNK_BYTES = 1 << 20;
+
 /** A record of a segment. delta: undefined where it is damaged. */
 export interface SegmentRecord {
   readonly offset: number;
@@ -177,9 +180,10 @@ export class AgentSegment {
     const records: SegmentRecord[] = [];
     const file = await open(this.path, "r");
     try {
+      const reader = new RecordReader(file, this.bytes, bytesMax);
       let bytes = 0;
       while (this.hasUnread && bytes < bytesMax) {
-        const record = await readRecord(file, this.readOffset, this.bytes);
+        const record = await reader.at(this.readOffset);
         // From where it is damaged nobody can tell what follows.
         if (record === undefined) {
           this.readOffset = this.bytes;
@@ -260,8 +264,9 @@ export class AgentSegment {
 
   async #countSamples(file: FileHandle): Promise<number> {
     let samples = 0;
+    const reader = new RecordReader(file, this.bytes, CHUNK_BYTES);
     for (let offset = SEGMENT_HEAD_BYTES; offset < this.bytes; ) {
-      const record = await readRecord(file, offset, this.bytes);
+      const record = await reader.at(offset);
       if (record === undefined) break;
       samples += record.samples;
       offset = record.end;
@@ -281,22 +286,46 @@ async function readAt(file: FileHandle, position: number, bytes: number): Promis
   return target.subarray(0, done);
 }
 
-/** Undefined for what is no record, or not a whole one. */
-async function readRecord(
-  file: FileHandle,
-  offset: number,
-  fileEnd: number,
-): Promise<SegmentRecord | undefined> {
-  const head = await readAt(file, offset, RECORD_HEAD_BYTES);
-  if (head.length < RECORD_HEAD_BYTES || head.readUInt32LE(0) !== RECORD_MAGIC) return undefined;
-  if (head.readUInt32LE(20) !== crc32(head.subarray(0, 20))) return undefined;
-  const length = head.readUInt32LE(4);
-  const end = offset + RECORD_HEAD_BYTES + length;
-  if (length > FRAME_BYTES_MAX || end > fileEnd) return undefined;
-  const bytes = await readAt(file, offset + RECORD_HEAD_BYTES, length);
-  if (bytes.length < length) return undefined;
-  const isSound = crc32(bytes) === head.readUInt32LE(16);
-  // Not a Buffer: whoever gets it keeps it like one that has just been cut.
-  const frame = new Uint8Array(bytes.buffer, bytes.byteOffset, length);
-  return { offset, end, samples: head.readDoubleLE(8), delta: isSound ? deltaOf(frame) : undefined };
+/** Reads records one behind the other, many with one access. */
+class RecordReader {
+  readonly #file: FileHandle;
+  readonly #fileEnd: number;
+  readonly #chunkBytes: number;
+  #chunk: Buffer = Buffer.alloc(0);
+  #chunkAt = 0;
+
+  /** fileEnd: what lies behind it does not count. */
+  constructor(file: FileHandle, fileEnd: number, chunkBytes: number) {
+    this.#file = file;
+    this.#fileEnd = fileEnd;
+    this.#chunkBytes = Math.max(chunkBytes, SEGMENT_HEAD_BYTES);
+  }
+
+  /** Undefined for what is no record, or not a whole one. */
+  async at(offset: number): Promise<SegmentRecord | undefined> {
+    const head = await this.#bytes(offset, RECORD_HEAD_BYTES);
+    if (head === undefined || head.readUInt32LE(0) !== RECORD_MAGIC) return undefined;
+    if (head.readUInt32LE(20) !== crc32(head.subarray(0, 20))) return undefined;
+    const length = head.readUInt32LE(4);
+    if (length > FRAME_BYTES_MAX) return undefined;
+    const bytes = await this.#bytes(offset + RECORD_HEAD_BYTES, length);
+    if (bytes === undefined) return undefined;
+    const isSound = crc32(bytes) === head.readUInt32LE(16);
+    // Not a Buffer: whoever gets it keeps it like one that has just been cut.
+    const frame = new Uint8Array(bytes.buffer, bytes.byteOffset, length);
+    const end = offset + RECORD_HEAD_BYTES + length;
+    return { offset, end, samples: head.readDoubleLE(8), delta: isSound ? deltaOf(frame) : undefined };
+  }
+
+  async #bytes(offset: number, bytes: number): Promise<Buffer | undefined> {
+    if (offset + bytes > this.#fileEnd) return undefined;
+    const isThere = offset >= this.#chunkAt && offset + bytes <= this.#chunkAt + this.#chunk.length;
+    if (!isThere) {
+      const size = Math.min(Math.max(bytes, this.#chunkBytes), this.#fileEnd - offset);
+      this.#chunk = await readAt(this.#file, offset, size);
+      this.#chunkAt = offset;
+      if (this.#chunk.length < bytes) return undefined;
+    }
+    return this.#chunk.subarray(offset - this.#chunkAt, offset - this.#chunkAt + bytes);
+  }
 }

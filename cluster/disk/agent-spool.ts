@@ -11,6 +11,7 @@ import { mkdir, readdir, realpath } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { machineMs } from "../../shared/clock.ts";
 import { OperatorError } from "../../shared/errors.ts";
+import { readLabel } from "../../shared/wire.ts";
 import type { AgentSpool, SpooledDelta } from "../agent-world.ts";
 import type { Delta } from "../delta.ts";
 import type { WorldLog } from "../world.ts";
@@ -29,9 +30,16 @@ const PAUSE_MS = 1000;
 /** A segment that cannot be read so often is given up. */
 const READ_TRIES = 5;
 
+export interface AgentSpoolOptions {
+  /** At least 1 MiB. */
+  readonly bytesMax: number;
+  /** Deltas of other intervals, from before a change of the configuration, are of no more use. */
+  readonly intervalMs: number;
+}
+
 export class AgentSpoolFolder implements AgentSpool {
   readonly #folder: string;
-  readonly #bytesMax: number;
+  readonly #options: AgentSpoolOptions;
   readonly #lock: FolderLock;
   readonly #faults: DiskFaults;
   #segments: AgentSegment[];
@@ -47,13 +55,13 @@ export class AgentSpoolFolder implements AgentSpool {
 
   private constructor(
     folder: string,
-    bytesMax: number,
+    options: AgentSpoolOptions,
     lock: FolderLock,
     faults: DiskFaults,
     found: { readonly segments: AgentSegment[]; readonly nextNumber: number },
   ) {
     this.#folder = folder;
-    this.#bytesMax = bytesMax;
+    this.#options = options;
     this.#lock = lock;
     this.#faults = faults;
     this.#segments = found.segments;
@@ -61,10 +69,14 @@ export class AgentSpoolFolder implements AgentSpool {
   }
 
   /**
-   * Opens a folder, and makes it where there is none. bytesMax: at least 1 MiB. Throws OperatorError where it
-   * cannot be used, or another process has it.
+   * Opens a folder, and makes it where there is none. Throws OperatorError where it cannot be used, or another
+   * process has it.
    */
-  static async open(path: string, bytesMax: number, log: Pick<WorldLog, "warn">): Promise<AgentSpoolFolder> {
+  static async open(
+    path: string,
+    options: AgentSpoolOptions,
+    log: Pick<WorldLog, "warn">,
+  ): Promise<AgentSpoolFolder> {
     let lock: FolderLock | undefined;
     try {
       // Not recursive: a mistyped path shall be told of.
@@ -73,7 +85,7 @@ export class AgentSpoolFolder implements AgentSpool {
       lock = await lockFolder(folder);
       const faults = new DiskFaults(folder, log);
       const found = await findSegments(folder);
-      const spool = new AgentSpoolFolder(folder, bytesMax, lock, faults, found);
+      const spool = new AgentSpoolFolder(folder, options, lock, faults, found);
       spool.#tidy();
       return spool;
     } catch (error) {
@@ -107,6 +119,11 @@ export class AgentSpoolFolder implements AgentSpool {
     this.#enqueue(async () => done(await this.#read(bytesMax)));
   }
 
+  /** Resolves when all that was asked for so far is done. */
+  settled(): Promise<void> {
+    return this.#work;
+  }
+
   /** Ends what is under way, and gives the folder back. */
   async close(): Promise<void> {
     this.#tidy();
@@ -120,10 +137,11 @@ export class AgentSpoolFolder implements AgentSpool {
   }
 
   async #append(deltas: readonly Delta[]): Promise<boolean> {
+    const { bytesMax } = this.#options;
     const samples = deltas.reduce((sum, delta) => sum + delta.samples, 0);
     const records = encodeRecords(deltas);
     const bytes = records.reduce((sum, { length }) => sum + length, 0);
-    if (bytes + SEGMENT_HEAD_BYTES > this.#bytesMax) {
+    if (bytes + SEGMENT_HEAD_BYTES > bytesMax) {
       this.lostSamples += samples;
       this.#faults.tell("deltas", new Error(`${bytes} bytes do not fit; raise cluster.spool-bytes`));
       return true;
@@ -141,12 +159,13 @@ export class AgentSpoolFolder implements AgentSpool {
 
   /** The segment to append to, with room for so many bytes; undefined where none can be made. */
   async #writable(bytes: number): Promise<AgentSegment | undefined> {
-    const share = Math.floor(this.#bytesMax / SEGMENTS);
+    const { bytesMax } = this.#options;
+    const share = Math.floor(bytesMax / SEGMENTS);
     const segmentBytes = Math.min(SEGMENT_BYTES_MAX, Math.max(SEGMENT_BYTES_MIN, share));
     const last = this.#segments.at(-1);
     if (last !== undefined && last.bytes >= segmentBytes) last.isSealed = true;
     // A new segment brings its head.
-    while (this.bytes + bytes + SEGMENT_HEAD_BYTES > this.#bytesMax) {
+    while (this.bytes + bytes + SEGMENT_HEAD_BYTES > bytesMax) {
       // What was read and is not safe yet has to stay: whoever read it relies on that.
       const oldest = this.#segments.find(({ isInUse }) => !isInUse);
       if (oldest === undefined) return undefined;
@@ -183,10 +202,11 @@ export class AgentSpoolFolder implements AgentSpool {
     const spooled: SpooledDelta[] = [];
     for (const { offset, samples, delta } of records) {
       const release = (): void => this.#release(segment, offset);
-      if (delta !== undefined) spooled.push({ delta, release });
+      const isOfUse = delta !== undefined && readLabel(delta.bytes)?.intervalMs === this.#options.intervalMs;
+      if (isOfUse) spooled.push({ delta, release });
       else {
         this.lostSamples += samples;
-        this.#faults.tell("deltas", new Error("a record is damaged, or of another version"));
+        this.#faults.tell("deltas", new Error("a record is damaged, or of another version or interval"));
         release();
       }
     }

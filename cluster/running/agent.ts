@@ -77,7 +77,7 @@ export class RunningAgent {
 
   /** Opens state and spool. Throws OperatorError where something cannot be had, with nothing left open. */
   static async open(settings: MemberSettings, context: AgentContext): Promise<RunningAgent> {
-    const { stateDir, agent, name } = settings;
+    const { stateDir, agent, name, times } = settings;
     if (placesOf(settings).length === 0) {
       throw new OperatorError("cluster.peers has no member; name those that this agent sends to");
     }
@@ -87,7 +87,11 @@ export class RunningAgent {
       const spool =
         agent.spoolDir === ""
           ? undefined
-          : await AgentSpoolFolder.open(agent.spoolDir, agent.spoolBytesMax, context.log);
+          : await AgentSpoolFolder.open(
+              agent.spoolDir,
+              { bytesMax: agent.spoolBytesMax, intervalMs: times.intervalMs },
+              context.log,
+            );
       const peers = settings.peers.map((peer) => peer.name);
       context.log.info("cluster.open", { node: name, role: "agent", peers });
       return new RunningAgent(settings, context, state, spool);
@@ -175,6 +179,9 @@ export class RunningAgent {
     clearInterval(this.#timer);
     await this.#link?.close();
     await Promise.all(this.#closing);
+    this.#node.end();
+    // What is being written is on disk, or back in memory.
+    await this.#spool?.settled();
     const rest = this.#node.takeRest();
     if (rest.length > 0) {
       const spool = this.#spool;

@@ -25,13 +25,22 @@ const HEAD_AT = SIZE_AT + 4;
 
 const NO_BLOBS: readonly Uint8Array[] = [];
 
-/** The same message usually goes to several peers. */
+/** The same message often goes to several peers. */
 const encoded = new WeakMap<Message, PacketPieces>();
+
+/** Deltas that were encoded. Who sends the same ones to several peers makes a message for each, in a row. */
+interface Bundle {
+  readonly json: string;
+  /** Gone as soon as nobody sends it any more: it may be large. */
+  readonly packet: WeakRef<PacketPieces>;
+}
+const bundles: Bundle[] = [];
+const BUNDLES_MAX = 8;
 
 /**
  * Writes a message as a packet. Nobody may change the message, or its deltas' bytes, afterwards. Its pieces
- * are not copied; a second call with the same object returns the same packet. Throws where a number is not
- * finite.
+ * are not copied. A second call with the same object, or with equal words about the very same deltas, returns
+ * the same packet, so that what is made of it need be made only once. Throws where a number is not finite.
  */
 export function encodeMessage(message: Message): PacketPieces {
   let packet = encoded.get(message);
@@ -48,6 +57,8 @@ function encode(message: Message): PacketPieces {
   // JSON has no endless numbers, and writes null for them; so it does for nothing else here.
   const isSound = !json.includes("null") || readMessageHead(parseJson(json)) !== undefined;
   assert(isSound, `message ${message.kind} has a field that cannot be sent`);
+  const known = blobs.length === 0 ? undefined : findBundle(json, blobs);
+  if (known !== undefined) return known;
   const headBytes = Buffer.byteLength(json);
   const front = Buffer.allocUnsafe(HEAD_AT + headBytes);
   writePacketHeader(front, "message");
@@ -60,7 +71,21 @@ function encode(message: Message): PacketPieces {
     bytes += blob.length;
   }
   front.writeUInt32LE(crc, CRC_AT);
-  return { pieces: [front, ...blobs.filter(({ length }) => length > 0)], bytes };
+  const packet = { pieces: [front, ...blobs], bytes };
+  if (blobs.length > 0) {
+    if (bundles.length === BUNDLES_MAX) bundles.shift();
+    bundles.push({ json, packet: new WeakRef(packet) });
+  }
+  return packet;
+}
+
+function findBundle(json: string, blobs: readonly Uint8Array[]): PacketPieces | undefined {
+  for (const bundle of bundles) {
+    const packet = bundle.json === json ? bundle.packet.deref() : undefined;
+    if (packet?.pieces.length !== blobs.length + 1) continue;
+    if (blobs.every((blob, index) => blob === packet.pieces[index + 1])) return packet;
+  }
+  return undefined;
 }
 
 function takeBlobs(message: Message): [head: MessageHead, blobs: readonly Uint8Array[]] {
@@ -80,7 +105,7 @@ function takeBlobs(message: Message): [head: MessageHead, blobs: readonly Uint8A
 
 /**
  * Reads a packet of kind "message". Returns undefined for anything that is not a whole and sound message.
- * Deltas' bytes are views of one buffer, which nobody else uses.
+ * Deltas' bytes are views of a buffer for each interval, which nobody else uses.
  */
 export function decodeMessage(packet: Uint8Array): Message | undefined {
   if (packet.length < HEAD_AT || packet.length > MESSAGE_BYTES_MAX) return undefined;
@@ -109,7 +134,27 @@ function readDeltas({ sizes, ...head }: DeltasHead, blobs: Uint8Array): Deltas |
     deltas.push(delta);
     at += size;
   }
-  return { ...head, deltas };
+  return { ...head, deltas: apartByInterval(deltas) };
+}
+
+/**
+ * Intervals are forgotten one after the other, and each shall give back its memory then: where there are
+ * several, those of each get a buffer.
+ */
+function apartByInterval(deltas: readonly Delta[]): readonly Delta[] {
+  const free = new Map<number, number>();
+  for (const { interval, bytes } of deltas) free.set(interval, (free.get(interval) ?? 0) + bytes.length);
+  if (free.size <= 1) return deltas;
+  const buffers = new Map([...free].map(([interval, bytes]) => [interval, new Uint8Array(bytes)]));
+  return deltas.map((delta) => {
+    const { interval, bytes } = delta;
+    const buffer = buffers.get(interval)!;
+    const start = buffer.length - free.get(interval)!;
+    free.set(interval, buffer.length - start - bytes.length);
+    const own = buffer.subarray(start, start + bytes.length);
+    own.set(bytes);
+    return { ...delta, bytes: own };
+  });
 }
 
 function readState({ keptBytes, ...head }: StateHead, blobs: Uint8Array): State | undefined {

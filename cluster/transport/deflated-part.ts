@@ -18,31 +18,33 @@ const GAIN = 8;
 /** Nearly every part fits. */
 const OUTPUT_BYTES = 32 * 1024;
 
-/** Deflated bytes by their place; undefined where deflating does not help. */
+/** Parts by the place of their bytes; undefined where deflating does not help. */
 type DeflatedParts = Map<number, Buffer | undefined>;
 
 /** The same packet usually goes to several peers. Parts live as long as it does. */
 const deflated = new WeakMap<PacketPieces, DeflatedParts>();
 
 /**
- * Returns `size` bytes of a packet from `at` on in deflated form, or undefined where they would not become
- * much fewer. A second call for the same part of the same packet returns the same bytes.
+ * Returns a part of a packet: a header, and behind it `size` bytes from `at` on, deflated. Returns undefined
+ * where they would not become much fewer. A second call for the same place in the same packet returns the
+ * same part, so it has to be for the same size and header.
  */
-export function deflatePart(packet: PacketPieces, at: number, size: number): Buffer | undefined {
+export function deflatePart(
+  packet: PacketPieces,
+  at: number,
+  size: number,
+  header: Uint8Array,
+): Buffer | undefined {
   let parts = deflated.get(packet);
   if (parts === undefined) {
     parts = new Map();
     deflated.set(packet, parts);
   }
-  // Places are always the same multiples, and what is behind them as well.
-  if (!parts.has(at)) parts.set(at, deflate(bytesAt(packet, at, size)));
+  if (!parts.has(at)) {
+    const bytes = deflateRawSync(bytesAt(packet, at, size), { level: LEVEL, chunkSize: OUTPUT_BYTES });
+    parts.set(at, bytes.length <= size - size / GAIN ? Buffer.concat([header, bytes]) : undefined);
+  }
   return parts.get(at);
-}
-
-function deflate(bytes: Uint8Array): Buffer | undefined {
-  const part = deflateRawSync(bytes, { level: LEVEL, chunkSize: OUTPUT_BYTES });
-  // A view of a larger buffer would keep all of that.
-  return part.length <= bytes.length - bytes.length / GAIN ? Buffer.from(part) : undefined;
 }
 
 /** Returns a part as it was, or undefined for anything that is none, or would become too large. */

@@ -9,6 +9,7 @@ import type { Message } from "../message.ts";
 import { decodeMessage, MESSAGE_BYTES_MAX } from "./codec.ts";
 import { FlowWindow } from "./flow-window.ts";
 import { HELLO_BYTES_MAX, type Hello, helloDigest, readHello, type SpokenHello } from "./hello.ts";
+import type { LinkCounts } from "./link-counts.ts";
 import { newPacket, PacketJoiner, type PacketPieces, packetKindOf } from "./packet.ts";
 import { SendQueue } from "./send-queue.ts";
 
@@ -16,6 +17,12 @@ import { SendQueue } from "./send-queue.ts";
 export const PACKET_BYTES_MAX = HELLO_BYTES_MAX;
 const PART_BYTES_MAX = 64 * 1024;
 const PART_BYTES_MIN = 8 * 1024;
+/**
+ * Bytes of packets that are handed out at a time. What is deflated comes to so little on the wire that a
+ * window would let much more through, for which all else had to wait.
+ */
+const TURN_BYTES = 1024 * 1024;
+const TURN_PAUSE_MS = 1;
 /** Urgent bytes that may follow a full window. */
 const URGENT_BYTES = 64 * 1024;
 /** A peer that is silent for so many heartbeats is lost. */
@@ -32,29 +39,6 @@ export const CLOSE_REFUSED = 4001;
 export const CLOSE_INVALID = 4002;
 export const CLOSE_REPLACED = 4003;
 
-/** Counts of one direction's link, over all its connections. */
-export interface LinkCounts {
-  sentBytes: number;
-  receivedBytes: number;
-  sentMessages: number;
-  receivedMessages: number;
-  /** Messages that were not sent, as nobody was there or too many waited. */
-  droppedMessages: number;
-  /** Packets that were none, or unsound. */
-  invalidPackets: number;
-}
-
-export function newLinkCounts(): LinkCounts {
-  return {
-    sentBytes: 0,
-    receivedBytes: 0,
-    sentMessages: 0,
-    receivedMessages: 0,
-    droppedMessages: 0,
-    invalidPackets: 0,
-  };
-}
-
 export interface ChannelOptions {
   readonly clock: Clock;
   readonly backlogBytesMax: number;
@@ -62,6 +46,8 @@ export interface ChannelOptions {
   /** How long the other side may take for its hello, and then for the welcome. */
   readonly handshakeTimeoutMs: number;
   readonly counts: LinkCounts;
+  /** Whether bulky messages are sent deflated; false by default. Whoever gets them can read them. */
+  readonly isDeflating?: boolean;
 }
 
 export interface ChannelEvents {
@@ -90,6 +76,8 @@ export class PeerChannel {
   #beat: TimerHandle;
   #grace: TimerHandle | undefined;
   #deadline: TimerHandle | undefined;
+  /** Runs while what is bulky waits for others to have their turn. */
+  #pause: TimerHandle | undefined;
   #silentBeats = 0;
   #hasHeard = true;
   #invalid = 0;
@@ -107,7 +95,7 @@ export class PeerChannel {
     this.#socket = socket;
     this.#options = options;
     this.#events = events;
-    this.#queue = new SendQueue(options.backlogBytesMax);
+    this.#queue = new SendQueue(options.backlogBytesMax, options.isDeflating);
     const { clock, heartbeatMs, handshakeTimeoutMs } = options;
     this.#beat = clock.setTimer(heartbeatMs, () => this.#onBeat());
     this.#deadline = clock.setTimer(handshakeTimeoutMs, () => this.terminate("no hello came in time"));
@@ -285,14 +273,28 @@ export class PeerChannel {
   }
 
   #pump(): void {
+    const turnEnd = this.#queue.bytes - TURN_BYTES;
     while (this.#reason === undefined) {
-      const { room } = this.#window;
-      if (room <= (this.#queue.isUrgent ? -URGENT_BYTES : 0)) return;
-      const message = this.#queue.take(Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, room)));
+      const { isUrgent, bytes } = this.#queue;
+      if (this.#window.room <= (isUrgent ? -URGENT_BYTES : 0)) return;
+      if (!isUrgent && this.#pause !== undefined) return;
+      if (!isUrgent && bytes > 0 && bytes <= turnEnd) {
+        this.#rest();
+        return;
+      }
+      const message = this.#queue.take(Math.min(PART_BYTES_MAX, Math.max(PART_BYTES_MIN, this.#window.room)));
       if (message === undefined) return;
       this.#hand(message);
       if (this.#window.sent(message.length)) this.#ping();
     }
+  }
+
+  /** Goes on in a moment. */
+  #rest(): void {
+    this.#pause = this.#options.clock.setTimer(TURN_PAUSE_MS, () => {
+      this.#pause = undefined;
+      this.#pump();
+    });
   }
 
   #hand(packet: Uint8Array): void {
@@ -315,6 +317,7 @@ export class PeerChannel {
     this.#beat.cancel();
     this.#deadline?.cancel();
     this.#grace?.cancel();
+    this.#pause?.cancel();
     this.#queue.clear();
     for (const settle of this.#pings.splice(0)) settle(false);
     const isRefusal = code === CLOSE_REFUSED;

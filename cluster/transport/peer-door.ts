@@ -7,14 +7,8 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Message } from "../message.ts";
 import { encodeMessage, MESSAGE_BYTES_MAX } from "./codec.ts";
 import { compareHello, type Hello, type SpokenHello } from "./hello.ts";
-import {
-  CLOSE_GOING_AWAY,
-  CLOSE_REFUSED,
-  CLOSE_REPLACED,
-  type LinkCounts,
-  newLinkCounts,
-  PeerChannel,
-} from "./peer-channel.ts";
+import { type LinkCounts, newLinkCounts } from "./link-counts.ts";
+import { CLOSE_GOING_AWAY, CLOSE_REFUSED, CLOSE_REPLACED, PeerChannel } from "./peer-channel.ts";
 import { isBulky } from "./peer-link.ts";
 import type { Visitor } from "./peer-server.ts";
 

@@ -8,14 +8,9 @@ import type { Random } from "../../shared/random.ts";
 import type { Message } from "../message.ts";
 import { encodeMessage, MESSAGE_BYTES_MAX } from "./codec.ts";
 import { compareHello, type Hello, memberDifferences, type SpokenHello } from "./hello.ts";
+import { type LinkCounts, newLinkCounts } from "./link-counts.ts";
 import type { PeerAccess } from "./peer-access.ts";
-import {
-  CLOSE_GOING_AWAY,
-  CLOSE_REFUSED,
-  type LinkCounts,
-  newLinkCounts,
-  PeerChannel,
-} from "./peer-channel.ts";
+import { CLOSE_GOING_AWAY, CLOSE_REFUSED, PeerChannel } from "./peer-channel.ts";
 import { type Dialled, type Dialling, type DialTarget, dial } from "./peer-dial.ts";
 
 /** Pause after a refusal in milliseconds: it takes a person to mend. */
@@ -35,6 +30,8 @@ export interface LinkOptions {
   readonly handshakeTimeoutMs?: number;
   /** Pace of heartbeats; after three without anything a peer is lost. 1000 by default. */
   readonly heartbeatMs?: number;
+  /** Whether deltas, and states, are sent deflated; false by default. Whoever gets them can read them. */
+  readonly isDeflating?: boolean;
   /** Pause after a refusal; 5000 by default. */
   readonly refusedRetryMs?: number;
   readonly clock: Clock;
@@ -181,9 +178,11 @@ export class PeerLink {
   }
 
   #begin(target: DialTarget, dialled: Dialled, said: SpokenHello): void {
-    const { clock, backlogBytesMax, handshakeTimeoutMs = 3000, heartbeatMs = 1000 } = this.#options;
+    const { handshakeTimeoutMs = 3000, heartbeatMs = 1000, isDeflating = false } = this.#options;
+    const { clock, backlogBytesMax } = this.#options;
     const { webSocket, socket, server } = dialled;
-    const options = { clock, backlogBytesMax, handshakeTimeoutMs, heartbeatMs, counts: this.#counts };
+    const counts = this.#counts;
+    const options = { clock, backlogBytesMax, handshakeTimeoutMs, heartbeatMs, counts, isDeflating };
     let refusal: string | undefined;
     let hasHello = false;
     const channel = new PeerChannel(webSocket, socket, options, {

@@ -7,16 +7,21 @@ const CONTROL_BYTES_MORE = 1024 * 1024;
 /** Packets in the order in which they are handed out. */
 export class SendQueue {
   readonly #bytesMax: number;
+  readonly #isDeflating: boolean;
   readonly #control: PacketCutter[] = [];
   readonly #bulk: PacketCutter[] = [];
   #bytes = 0;
 
-  /** bytesMax: of bulky packets; a single one may be larger where nothing else waits. */
-  constructor(bytesMax: number) {
+  /**
+   * bytesMax: of bulky packets; a single one may be larger where nothing else waits. isDeflating: whether
+   * these are sent deflated.
+   */
+  constructor(bytesMax: number, isDeflating = false) {
     this.#bytesMax = bytesMax;
+    this.#isDeflating = isDeflating;
   }
 
-  /** Bytes that wait. */
+  /** Bytes that wait, as they are and not as they will be sent. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -31,12 +36,13 @@ export class SendQueue {
     const bytesMax = isBulky ? this.#bytesMax : this.#bytesMax + CONTROL_BYTES_MORE;
     if (this.#bytes > 0 && this.#bytes + packet.bytes > bytesMax) return false;
     const queue = isBulky ? this.#bulk : this.#control;
-    queue.push(new PacketCutter(packet, isBulky ? LANE_BULK : LANE_CONTROL));
+    const lane = isBulky ? LANE_BULK : LANE_CONTROL;
+    queue.push(new PacketCutter(packet, lane, isBulky && this.#isDeflating));
     this.#bytes += packet.bytes;
     return true;
   }
 
-  /** Returns the next WebSocket message, of at most bytesMax besides a header; undefined when all is out. */
+  /** Returns the next WebSocket message, as a cutter does; undefined when all is out. */
   take(bytesMax: number): Buffer | undefined {
     const queue = this.#control.length > 0 ? this.#control : this.#bulk;
     const cutter = queue[0];

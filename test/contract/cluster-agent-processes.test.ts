@@ -56,7 +56,7 @@ test("lines of an agent are written once, whichever member is killed", async (t)
     return (await (await agent.get("/series?match=*")).text()).includes("shown");
   });
   const metrics = await agent.metrics();
-  assert.equal(metrics.sum("bioyino_sink_rows_total"), 0);
+  assert.equal(metrics.sum("bioyino_sink_rows_sent_total"), 0);
   assert.equal((await agent.stop()).code, 0);
   await send(rig, rig.node(killed), "member", 20);
   await rig.untilComplete();

@@ -28,7 +28,7 @@ function newFolder(t: TestContext): string {
 }
 
 async function open(folder: string, bytesMax = MIB, log = new EventLog()): Promise<AgentSpoolFolder> {
-  return AgentSpoolFolder.open(folder, bytesMax, log.log);
+  return AgentSpoolFolder.open(folder, { bytesMax, intervalMs: 10_000 }, log.log);
 }
 
 function append(spool: AgentSpoolFolder, first: number, count: number, body = BODY_BYTES): Promise<boolean> {
@@ -179,6 +179,19 @@ for (const [what, offset, left, lost] of damages) {
     await again.close();
   });
 }
+
+test("deltas of another interval are of no use any more", async (t) => {
+  const folder = newFolder(t);
+  const spool = await open(folder);
+  await append(spool, 0, 4);
+  await spool.close();
+  const log = new EventLog();
+  const again = await AgentSpoolFolder.open(folder, { bytesMax: MIB, intervalMs: 30_000 }, log.log);
+  assert.deepEqual(await readAll(again), []);
+  assert.equal(again.lostSamples, 4 * SAMPLES);
+  await waitFor("its removal", () => files(folder).length === 0);
+  await again.close();
+});
 
 test("what was half written when the process died is passed over", async (t) => {
   const folder = newFolder(t);

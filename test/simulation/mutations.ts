@@ -115,10 +115,16 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "return [];",
   },
   {
-    name: "an interval is closed twice for the same",
-    file: "tables.js",
-    find: "if (entry.closedAs !== undefined && FoldOrder.of(entry.closedAs).isSame(manifest)) {",
-    replace: "if (false) {",
+    name: "what a newcomer takes over is taken for newer than it is",
+    file: "transfer.js",
+    find: "Math.max(tables.keptThrough(), 0)",
+    replace: "Math.max(tables.closedThrough, 0)",
+  },
+  {
+    name: "rows of an earlier leadership go out in a later one",
+    file: "interval-leader.js",
+    find: "floor() {",
+    replace: "floor() { return this.#parts.interval();",
   },
   {
     name: "late deltas do not amend",
@@ -135,7 +141,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "followers keep to themselves what nobody delivered",
     file: "anti-entropy.js",
-    find: "if (leader === undefined || nowMs - this.#sentMs < TIMES.digestMs)",
+    find: "if (nowMs - this.#sentMs < TIMES.digestMs)",
     replace: "if (true)",
   },
   {

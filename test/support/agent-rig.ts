@@ -55,7 +55,7 @@ export class AgentRig {
       `state-dir = ${join(this.folder, name)}`,
       `[cluster]\nnode = ${name}\nlisten = 127.0.0.1:${this.#ports.get(name) ?? 1}`,
       ...peers,
-      `token = ${TOKEN}\nsettle = 300ms\nsnapshot-interval = 100ms`,
+      `token = ${TOKEN}\nsettle = 900ms\nsnapshot-interval = 100ms`,
       keys,
     ];
     return memberSettings(parseConfig(text.join("\n"), "rig.ini"), {});

@@ -3,16 +3,16 @@
  * crash, pause and come back, times with nobody there, a disk that fails, and crashes of the agent itself.
  */
 import { AgentNode } from "../../cluster/agent.ts";
-import type { AgentSpool, AgentWay, SpooledDelta } from "../../cluster/agent-world.ts";
 import type { Delta } from "../../cluster/delta.ts";
-import type { Message } from "../../cluster/message.ts";
-import { AgentDoor, type DoorNode } from "../../cluster/running/agent-door.ts";
 import { type Random, seededRandom } from "../../shared/random.ts";
+import { DEGRADED_MS, keyOf, ModelMember } from "./model-member.ts";
+import { ModelSpool } from "./model-spool.ts";
+import { ModelWay } from "./model-way.ts";
 
-export const SIMULATED_INTERVAL_MS = 1000;
+const INTERVAL_MS = 1000;
+/** What wall clocks showed at the beginning. */
 const EPOCH_MS = 1_700_000_000_000;
 const SILENT_LOG = { error() {}, warn() {}, info() {}, debug() {} };
-const DEGRADED_MS = 1000;
 
 export interface AgentHistoryOptions {
   readonly holdBytesMax: number;
@@ -93,8 +93,11 @@ export class AgentHistory {
     return condition();
   }
 
+  get clusterNowMs(): number {
+    return EPOCH_MS + this.nowMs;
+  }
   get interval(): number {
-    return Math.floor((EPOCH_MS + this.nowMs) / SIMULATED_INTERVAL_MS);
+    return Math.floor(this.clusterNowMs / INTERVAL_MS);
   }
 
   /** Samples that were declared lost, over all runs of the agent. */
@@ -130,7 +133,7 @@ export class AgentHistory {
     this.way?.end();
     const way = new ModelWay(this);
     this.way = way;
-    const clock = { monotonicMs: () => this.nowMs, wallMs: () => EPOCH_MS + this.nowMs };
+    const clock = { monotonicMs: () => this.nowMs, wallMs: () => this.clusterNowMs };
     const { holdBytesMax } = this.#options;
     this.agent = new AgentNode(
       { incarnation: String(this.#run), holdBytesMax },
@@ -182,299 +185,5 @@ export class AgentHistory {
     return [...this.added.values()].filter(
       (delta) => !this.members.some(({ isUp, held }) => isUp && held.has(keyOf(delta))),
     );
-  }
-}
-
-export function keyOf({ source, sequence }: Pick<Delta, "source" | "sequence">): string {
-  return `${source}/${sequence}`;
-}
-
-/** A member that holds what it gets, and hands it to the others. */
-export class ModelMember implements DoorNode {
-  readonly name: string;
-  readonly #history: AgentHistory;
-  readonly held = new Map<string, Delta>();
-  readonly #unsafe = new Map<string, (() => void)[]>();
-  door!: AgentDoor;
-  isUp = true;
-  pausedUntilMs = 0;
-  /** Changes with each crash. */
-  life = 0;
-  /** Deltas that came a second time. */
-  repeated = 0;
-  closedBelow = 0;
-  readonly hasClock = true;
-
-  constructor(history: AgentHistory, name: string) {
-    this.#history = history;
-    this.name = name;
-    this.#open();
-  }
-
-  #open(): void {
-    const incarnation = `${this.name}${this.life}`;
-    this.door = new AgentDoor(this, { incarnation, settleMs: 300, nowMs: () => this.#history.nowMs });
-    this.door.open();
-  }
-
-  clusterNowMs(): number {
-    return EPOCH_MS + this.#history.nowMs;
-  }
-  closeBelow(interval: number): void {
-    this.closedBelow = interval;
-  }
-  tick(): void {
-    if (!this.isUp || this.#history.nowMs < this.pausedUntilMs) return;
-    this.door.closeBelow(this.#history.interval);
-    this.door.tick();
-  }
-
-  addForeign(delta: Delta, onSafe: () => void): "held" | "repeated" | "late" {
-    const key = keyOf(delta);
-    if (this.held.has(key)) {
-      this.repeated += 1;
-      const waiting = this.#unsafe.get(key);
-      if (waiting === undefined) onSafe();
-      else waiting.push(onSafe);
-      return "repeated";
-    }
-    this.held.set(key, delta);
-    this.#unsafe.set(key, [onSafe]);
-    const { life } = this;
-    for (const other of this.#history.members) if (other !== this) this.#replicate(other, delta, life);
-    this.#history.after(DEGRADED_MS, () => this.#settle(key, life));
-    return "held";
-  }
-
-  #replicate(other: ModelMember, delta: Delta, life: number): void {
-    const travelMs = () => this.#history.between(2, 60);
-    this.#history.after(travelMs(), () => {
-      if (this.life !== life || !other.isUp || this.#history.nowMs < other.pausedUntilMs) return;
-      other.held.set(keyOf(delta), delta);
-      this.#history.after(travelMs(), () => this.#settle(keyOf(delta), life));
-    });
-  }
-
-  #settle(key: string, life: number): void {
-    if (this.life !== life) return;
-    const waiting = this.#unsafe.get(key) ?? [];
-    this.#unsafe.delete(key);
-    for (const onSafe of waiting) onSafe();
-  }
-
-  pause(forMs: number): void {
-    this.pausedUntilMs = this.#history.nowMs + forMs;
-  }
-
-  crash(): void {
-    // What is safe because one copy had to do is not lost here: the others have what is new.
-    for (const other of this.#history.members) {
-      if (other === this) continue;
-      for (const [key, delta] of this.held) if (!this.#unsafe.has(key)) other.held.set(key, delta);
-    }
-    this.isUp = false;
-    this.life += 1;
-    this.held.clear();
-    this.#unsafe.clear();
-    this.#history.way.memberLost(this);
-  }
-
-  restart(): void {
-    this.isUp = true;
-    this.pausedUntilMs = 0;
-    for (const other of this.#history.members) {
-      if (other.isUp) for (const [key, delta] of other.held) this.held.set(key, delta);
-    }
-    this.#open();
-  }
-}
-
-/** The agent's connection: in order, until it breaks; then the next member is tried. */
-export class ModelWay implements AgentWay {
-  readonly #history: AgentHistory;
-  #agent: AgentNode | undefined;
-  #next = 0;
-  /** Counts connections; what is of an earlier one does not arrive. */
-  #connection = 0;
-  #member: ModelMember | undefined;
-  #pending = 0;
-  readonly sent: { readonly to: string; readonly message: Message }[] = [];
-  readonly connected: string[] = [];
-
-  constructor(history: AgentHistory) {
-    this.#history = history;
-  }
-
-  open(agent: AgentNode): void {
-    this.#agent = agent;
-    this.#dial();
-  }
-
-  end(): void {
-    this.#connection += 1;
-    this.#member = undefined;
-    this.#agent = undefined;
-  }
-
-  send(message: Message): boolean {
-    const member = this.#member;
-    if (member === undefined) return false;
-    this.sent.push({ to: member.name, message });
-    const connection = this.#connection;
-    const bytes =
-      message.kind === "deltas" ? message.deltas.reduce((sum, one) => sum + one.bytes.length, 1) : 1;
-    this.#pending += bytes;
-    this.#deliver(connection, member, () => {
-      this.#pending -= bytes;
-      if (!member.isUp) return;
-      member.door.receive("agent", message, (answer) => this.#answer(connection, answer));
-    });
-    return true;
-  }
-
-  #answer(connection: number, message: Message): boolean {
-    if (connection !== this.#connection) return false;
-    this.#history.after(20, () => {
-      if (connection === this.#connection) this.#agent?.receive(message);
-    });
-    return true;
-  }
-
-  /** A member that pauses reads when it goes on. */
-  #deliver(connection: number, member: ModelMember, take: () => void): void {
-    const waitMs = Math.max(0, member.pausedUntilMs - this.#history.nowMs);
-    this.#history.after(20 + waitMs, () => {
-      if (connection !== this.#connection) return;
-      if (this.#history.nowMs < member.pausedUntilMs) this.#deliver(connection, member, take);
-      else take();
-    });
-  }
-
-  pendingBytes(): number {
-    return this.#pending;
-  }
-
-  goOn(): void {
-    this.cut();
-  }
-
-  /** The connection breaks at once, with all that is on its way. */
-  cut(): void {
-    const member = this.#member;
-    if (member === undefined) return;
-    this.#member = undefined;
-    this.#connection += 1;
-    this.#pending = 0;
-    this.#agent?.lost();
-    this.#history.after(this.#history.between(1, 300), () => member.door.lost("agent"));
-    this.#next += 1;
-    this.#dial();
-  }
-
-  /** The agent hears of it some time later. */
-  memberLost(member: ModelMember): void {
-    if (member !== this.#member) return;
-    const connection = this.#connection;
-    this.#history.after(this.#history.between(1, 2000), () => {
-      if (connection === this.#connection) this.cut();
-    });
-  }
-
-  #dial(): void {
-    const agent = this.#agent;
-    this.#history.after(this.#history.between(10, 200), () => {
-      if (agent !== this.#agent || this.#member !== undefined) return;
-      const { members, isIsolated, nowMs } = this.#history;
-      const member = members[this.#next % members.length]!;
-      if (isIsolated || !member.isUp || nowMs < member.pausedUntilMs) {
-        this.#next += 1;
-        this.#dial();
-        return;
-      }
-      this.#member = member;
-      this.connected.push(member.name);
-      agent?.connected(member.name);
-    });
-  }
-}
-
-/** A disk in memory. */
-export class ModelSpool implements AgentSpool {
-  readonly #history: AgentHistory;
-  readonly #bytesMax: number;
-  #records: { readonly delta: Delta; isRead: boolean }[] = [];
-  #faultyUntilMs = 0;
-  /** Counts the processes that used it; nothing of an earlier one goes on. */
-  #process = 0;
-  lostSamples = 0;
-
-  constructor(history: AgentHistory, bytesMax: number) {
-    this.#history = history;
-    this.#bytesMax = bytesMax;
-  }
-
-  get bytes(): number {
-    return this.#records.reduce((sum, { delta }) => sum + delta.bytes.length, 0);
-  }
-  get isUsable(): boolean {
-    return this.#history.nowMs >= this.#faultyUntilMs;
-  }
-  get hasUnread(): boolean {
-    return this.#records.some(({ isRead }) => !isRead);
-  }
-
-  fail(forMs: number): void {
-    this.#faultyUntilMs = this.#history.nowMs + forMs;
-  }
-
-  /** The process that used it has gone: all that was not released is unread again. */
-  crash(): void {
-    for (const record of this.#records) record.isRead = false;
-    this.#process += 1;
-  }
-
-  #later(run: () => void): void {
-    const process = this.#process;
-    this.#history.after(this.#history.between(1, 40), () => {
-      if (process === this.#process) run();
-    });
-  }
-
-  append(deltas: readonly Delta[], done: (isSaved: boolean) => void): void {
-    this.#later(() => {
-      if (!this.isUsable) {
-        done(false);
-        return;
-      }
-      const bytes = deltas.reduce((sum, delta) => sum + delta.bytes.length, 0);
-      while (this.bytes + bytes > this.#bytesMax) {
-        const oldest = this.#records.findIndex(({ isRead }) => !isRead);
-        if (oldest < 0) {
-          done(false);
-          return;
-        }
-        this.lostSamples += this.#records.splice(oldest, 1)[0]!.delta.samples;
-      }
-      for (const delta of deltas) this.#records.push({ delta, isRead: false });
-      done(true);
-    });
-  }
-
-  read(bytesMax: number, done: (deltas: readonly SpooledDelta[]) => void): void {
-    this.#later(() => {
-      const read: SpooledDelta[] = [];
-      let bytes = 0;
-      for (const record of this.isUsable ? this.#records : []) {
-        if (record.isRead) continue;
-        if (bytes >= bytesMax) break;
-        bytes += record.delta.bytes.length;
-        record.isRead = true;
-        const release = (): void => {
-          this.#records = this.#records.filter((other) => other !== record);
-        };
-        read.push({ delta: record.delta, release });
-      }
-      done(read);
-    });
   }
 }

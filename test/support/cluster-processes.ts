@@ -178,6 +178,15 @@ export class ClusterProcesses {
     await Promise.all(this.#options.names.map((name) => this.start(name)));
   }
 
+  /** Says whether a node leads, where people choose. */
+  async command(name: string, action: string, leader: "enable" | "disable" | "unchanged"): Promise<void> {
+    const response = await fetch(`http://${this.node(name).management}/consensus`, {
+      method: "POST",
+      body: JSON.stringify({ "consensus-command": [action, leader] }),
+    });
+    if (response.status !== 200) throw new Error(`${name} refuses: ${await response.text()}`);
+  }
+
   node(name: string): TestDaemon {
     return this.#nodes.get(name)!;
   }

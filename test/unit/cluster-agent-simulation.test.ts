@@ -1,7 +1,8 @@
 // Histories of an agent from seeds: whatever fails, each delta is at a member in the end, or declared lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AgentHistory, type AgentHistoryOptions, keyOf } from "../support/agent-simulation.ts";
+import { AgentHistory, type AgentHistoryOptions } from "../support/agent-simulation.ts";
+import { keyOf } from "../support/model-member.ts";
 
 const ROOMY: AgentHistoryOptions = {
   holdBytesMax: 1 << 20,

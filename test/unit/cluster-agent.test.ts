@@ -76,6 +76,26 @@ test("after a failover nothing is called closed before it was sent to the new me
   assert.equal(history.agent.standing().failovers, 1);
 });
 
+test("what the former member was told of does not hold for the new one", () => {
+  const history = begin(4000);
+  history.run(500);
+  const [first] = history.way.connected;
+  history.members.find(({ name }) => name === first)!.pause(60_000);
+  for (let count = 0; count < 7; count++) history.add(300);
+  const interval = history.interval + 1;
+  history.agent.closeBelow(interval);
+  assert.equal(sentDeltas(history).at(-1)!.closedBelow, interval);
+  history.way.cut();
+  history.run(500);
+  const toNext = history.way.sent.flatMap(({ to, message }) =>
+    to !== first && message.kind === "deltas" ? [message] : [],
+  );
+  // They do not fit into one bundle.
+  assert.deepEqual(sequencesOf(toNext.slice(0, 1)), [0, 1, 2, 3, 4, 5]);
+  assert.equal(toNext[0]!.closedBelow, 0);
+  assert.equal(toNext[1]!.closedBelow, interval);
+});
+
 test("a member that acknowledges nothing is left, though it answers all else", () => {
   const history = begin();
   history.run(500);
@@ -133,6 +153,15 @@ test("beyond the memory the oldest that wait are dropped, and their samples are 
   history.isIsolated = false;
   history.run(1000);
   assert.deepEqual(sequencesOf(sentDeltas(history)), [2, 3, 4]);
+});
+
+test("what was sent may have arrived, and is dropped last", () => {
+  const history = begin(1000);
+  history.run(500);
+  for (const member of history.members) member.pause(60_000);
+  const added = Array.from({ length: 4 }, () => history.add(300));
+  assert.deepEqual(sequencesOf(sentDeltas(history)), [0, 1]);
+  assert.equal(history.agent.standing().droppedSamples, added[2]!.samples);
 });
 
 test("a leaving agent without a disk waits for its members", () => {

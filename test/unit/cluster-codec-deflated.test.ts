@@ -6,7 +6,7 @@ import { deflateRawSync } from "node:zlib";
 import { type Delta, deltaOf } from "../../cluster/delta.ts";
 import type { Deltas } from "../../cluster/message.ts";
 import { decodeMessage, encodeMessage, MESSAGE_BYTES_MAX } from "../../cluster/transport/codec.ts";
-import { DEFLATE_BYTES_MAX, deflatePart, inflatePart } from "../../cluster/transport/deflated-part.ts";
+import { DEFLATE_BYTES_MAX, inflatePart } from "../../cluster/transport/deflated-part.ts";
 import {
   LANE_BULK,
   newPacket,
@@ -31,14 +31,14 @@ function namedDelta(sequence: number, bodyBytes: number): Delta {
   for (let series = 0; at < frame.length; series++) {
     at += frame.write(`production.web${series % 97}.requests.${series} ${Math.sin(series)}\n`, at, "latin1");
   }
-  return deltaOf(frame)!;
+  return deltaOf(new Uint8Array(frame))!;
 }
 
 /** A delta that nothing makes smaller. */
 function randomDelta(sequence: number, bodyBytes: number): Delta {
   const frame = Buffer.from(newDelta(sequence, bodyBytes).bytes);
   frame.set(randomBytes(bodyBytes), frame.length - bodyBytes);
-  return deltaOf(frame)!;
+  return deltaOf(new Uint8Array(frame))!;
 }
 
 function bundle(...deltas: readonly Delta[]): Deltas {
@@ -115,6 +115,9 @@ test("what cannot be made smaller is sent as it is", () => {
   const joined = join(sent);
   assert.ok(joined);
   assert.deepEqual(decodeMessage(joined), mixed);
+  // Once it did not help, it is not tried again for the rest of the packet.
+  const late = encodeMessage(bundle(randomDelta(2, 200_000), namedDelta(3, 300_000)));
+  assert.deepEqual(cut(late, true), cut(late, false));
 });
 
 test("peers that get the same deltas get the same bytes, which are deflated once", () => {
@@ -126,7 +129,6 @@ test("peers that get the same deltas get the same bytes, which are deflated once
   ones.forEach((part, index) => {
     assert.equal(part, others[index]);
   });
-  assert.equal(deflatePart(first, 0, DEFLATE_BYTES_MAX), deflatePart(second, 0, DEFLATE_BYTES_MAX));
   // Others are others.
   assert.notEqual(encodeMessage({ ...bundle(...deltas), closedBelow: 101 }), first);
   assert.notEqual(encodeMessage(bundle(...deltas.slice(0, 1))), first);
@@ -135,7 +137,7 @@ test("peers that get the same deltas get the same bytes, which are deflated once
 
 test("a part that is no deflated one, or swells beyond a part's size, is refused", () => {
   const sound = deflateRawSync(Buffer.alloc(1000, "name "));
-  assert.deepEqual(inflatePart(sound), new Uint8Array(Buffer.alloc(1000, "name ")));
+  assert.deepEqual(inflatePart(sound), Buffer.alloc(1000, "name "));
   const bomb = deflateRawSync(Buffer.alloc(32 * MEBIBYTE));
   assert.ok(bomb.length < PACKET_BYTES_MAX);
   const unsound = [bomb, sound.subarray(0, -1), randomBytes(100).fill(0xff, 0, 1), Buffer.alloc(0)];
@@ -173,6 +175,25 @@ test("deltas that were inflated keep little more than themselves", () => {
   const buffers = new Set(read.deltas.map(({ bytes }) => bytes.buffer));
   const kept = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
   assert.ok(kept < 1.01 * 4 * 60_000 + 1000, `${kept} bytes`);
+});
+
+test("deltas of several intervals do not keep each other", () => {
+  const inInterval = (interval: number, sequence: number): Delta => {
+    const frame = Buffer.from(newDelta(sequence, 5000).bytes);
+    frame.writeBigUInt64LE(BigInt(interval), 32);
+    return deltaOf(new Uint8Array(frame))!;
+  };
+  const message = bundle(...[7, 8, 7, 9, 8].map(inInterval));
+  const read = decodeMessage(Buffer.concat(encodeMessage(message).pieces));
+  assert.deepEqual(read, message);
+  assert.ok(read?.kind === "deltas");
+  const buffers = new Map<ArrayBufferLike, number>();
+  for (const { bytes, interval } of read.deltas) {
+    assert.equal(buffers.get(bytes.buffer) ?? interval, interval);
+    buffers.set(bytes.buffer, interval);
+  }
+  const bytes = [...buffers.keys()].map(({ byteLength }) => byteLength);
+  assert.deepEqual(bytes, [2 * 5080, 2 * 5080, 5080]);
 });
 
 test("a queue counts what waits as it is, not as it will be sent", () => {

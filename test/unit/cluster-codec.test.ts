@@ -51,7 +51,8 @@ test("a deep nest is refused without a fault", () => {
 test("the same message is written once, for whoever it goes to", () => {
   const message = newDeltas(0, 3);
   assert.equal(encodeMessage(message), encodeMessage(message));
-  assert.notEqual(encodeMessage(message), encodeMessage({ ...message }));
+  assert.equal(encodeMessage(message), encodeMessage({ ...message }));
+  assert.notEqual(encodeMessage(message), encodeMessage(newDeltas(0, 3)));
 });
 
 test("a number that JSON has not is found before it is sent", () => {

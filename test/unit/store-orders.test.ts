@@ -28,7 +28,7 @@ async function newNode(node: bigint, options: Parameters<typeof newStore>[0] = {
     ids += 1;
     await take({
       kind: "write",
-      order: { id: ids, cause: "first", deliveredTo: [], isInDoubt: false },
+      order: { id: ids, cause: "first", deliveredTo: [], isInDoubt: false, yieldCount: 0 },
       interval,
       revision: 0,
       isPartial: false,
@@ -98,7 +98,7 @@ test("an amendment writes the names of what was added, with all that they have",
   assert.deepEqual(await node.write(FIRST), { a: 1, b: 1 });
   await node.close(FIRST);
   await node.fold(early, late);
-  const order = { id: 9, cause: "amend", deliveredTo: [], isInDoubt: false } as const;
+  const order = { id: 9, cause: "amend", deliveredTo: [], isInDoubt: false, yieldCount: 0 } as const;
   const amended = await node.write(FIRST, { order, revision: 1, isFirst: false, only: [late] });
   assert.deepEqual(amended, { b: 3, c: 4 });
   assert.equal(node.batches.at(-1)?.revision, 1);
@@ -159,6 +159,6 @@ test("idle series are written once for an interval, by whoever writes it first",
   await node.close(FIRST);
   assert.deepEqual(await node.write(FIRST + 1), { g: 10 }, "an empty interval shows it");
   await node.close(FIRST + 1);
-  const settle = { id: 3, cause: "settle", deliveredTo: [], isInDoubt: false } as const;
+  const settle = { id: 3, cause: "settle", deliveredTo: [], isInDoubt: false, yieldCount: 0 } as const;
   assert.deepEqual(await node.write(FIRST + 1, { order: settle, isFirst: false }), {});
 });
