@@ -315,8 +315,8 @@ export class Aggregator {
     this.#intakes?.tellToEnd();
     await this.#intakes?.ended();
     this.#tellStore({ kind: "finish" });
+    const hasLeft = await this.#cluster?.leave(deadlineMs - systemClock.monotonicMs());
     if (this.#cluster === undefined) await this.#finished;
-    else await this.#cluster.leave(deadlineMs - systemClock.monotonicMs());
     const links = this.#intakes?.links;
     const drained = await Promise.all([this.#sinks.drain(deadlineMs), links?.drain(deadlineMs) ?? true]);
     this.#sinks.close();
@@ -324,7 +324,7 @@ export class Aggregator {
     await this.#cluster?.end();
     if (this.#cluster !== undefined) await this.#endStore();
     await this.#pages.close();
-    return drained.every(Boolean);
+    return hasLeft !== false && drained.every(Boolean);
   }
 
   async #endStore(): Promise<void> {

@@ -9,10 +9,13 @@ interface Alarm {
   /** Stays the same while the text may change. */
   readonly key: string;
   readonly text: string;
+  /** How long it had lasted when it became an alarm, for one that has to last; in milliseconds. */
+  readonly lastedMs?: number;
 }
 
 interface Raised {
   text: string;
+  /** When it began, which may be before the alarm. */
   readonly sinceMs: number;
   seenMs: number;
 }
@@ -48,7 +51,7 @@ export class ClusterAlarms {
       ...linkAlarms(standing),
       ...this.#lasting(missingOf(standing), awayMs, nowMs),
     ];
-    this.#texts = alarms.map(({ text }) => text);
+    this.#texts = alarms.map(inWords);
     for (const alarm of alarms) this.#raise(alarm, nowMs);
     for (const [key, { text, sinceMs, seenMs }] of this.#raised) {
       if (nowMs - seenMs < HOLD_MS) continue;
@@ -57,15 +60,16 @@ export class ClusterAlarms {
     }
   }
 
-  #raise({ key, text }: Alarm, nowMs: number): void {
+  #raise({ key, text, lastedMs = 0 }: Alarm, nowMs: number): void {
     const raised = this.#raised.get(key);
     if (raised !== undefined) {
       raised.text = text;
       raised.seenMs = nowMs;
       return;
     }
-    this.#raised.set(key, { text, sinceMs: nowMs, seenMs: nowMs });
-    this.#log.error("cluster.alarm", { alarm: text });
+    this.#raised.set(key, { text, sinceMs: nowMs - lastedMs, seenMs: nowMs });
+    const lasted = lastedMs > 0 ? { forMs: Math.round(lastedMs) } : {};
+    this.#log.error("cluster.alarm", { alarm: text, ...lasted });
   }
 
   /** Those that have been missing for so long. */
@@ -76,9 +80,14 @@ export class ClusterAlarms {
       const sinceMs = this.#missing.get(key) ?? nowMs;
       this.#missing.set(key, sinceMs);
       const lastedMs = nowMs - sinceMs;
-      return lastedMs > forMs ? { key, text: `${text} for ${Math.floor(lastedMs / 1000)} s` } : [];
+      return lastedMs > forMs ? { key, text, lastedMs } : [];
     });
   }
+}
+
+/** For people. In the log the time is a field of its own, so that a line and the one of its end say the same. */
+function inWords({ text, lastedMs }: Alarm): string {
+  return lastedMs === undefined ? text : `${text} for ${Math.floor(lastedMs / 1000)} s`;
 }
 
 /** What the protocol itself has found. */

@@ -37,6 +37,9 @@ export interface ClusterContext {
   readonly onExit: (code: number, error: Error | undefined) => void;
 }
 
+/** From where on others write what this node held; undefined where all of it is written. */
+type HandedOver = Pick<Extract<FromCluster, { kind: "left" }>, "floor">;
+
 /** Longest wait for the cluster's clock. */
 const CLOCK_WAIT_MS = 1000;
 
@@ -46,15 +49,17 @@ export class ClusterControl {
   readonly #rows: OrderedRows;
   readonly #commands = new Map<number, (outcome: CommandOutcome) => void>();
   readonly #clock: Promise<void>;
-  readonly #left: Promise<number | undefined>;
+  readonly #left: Promise<HandedOver | undefined>;
   readonly #ended: Promise<void>;
   #markClock: () => void = () => {};
-  #markLeft: (floor: number | undefined) => void = () => {};
+  #markLeft: (left: HandedOver | undefined) => void = () => {};
   #markEnded: () => void = () => {};
   #worker: StartedWorker<ClusterInfo> | undefined;
   #standing: ClusterStanding;
   readonly #alarms: ClusterAlarms;
   #lastCommand = 0;
+  /** Newest term of which the leader was known. */
+  #ledIn: number | undefined;
 
   private constructor(context: ClusterContext) {
     this.#context = context;
@@ -168,18 +173,21 @@ export class ClusterControl {
   }
 
   /**
-   * Leaves the cluster. Resolves when others have all that this node held, or at the deadline. What their
-   * leader writes is dropped from the sinks then; rows that nobody else can make any more stay.
+   * Leaves the cluster. What its leader writes is dropped from the sinks then; rows that nobody else can make
+   * any more stay. Resolves to whether all that this node held is with others, or written; false at the
+   * deadline.
    */
-  async leave(waitMs: number): Promise<void> {
+  async leave(waitMs: number): Promise<boolean> {
     this.#tell({ kind: "leave" });
     const patience = new AbortController();
-    const deadline = delay(Math.max(0, waitMs), undefined, { signal: patience.signal }).catch(
-      () => undefined,
-    );
-    const floor = await Promise.race([this.#left, deadline]);
+    const options = { signal: patience.signal };
+    const deadline = delay(Math.max(0, waitMs), undefined, options).catch(() => undefined);
+    const left = await Promise.race([this.#left, deadline]);
     patience.abort();
-    if (floor !== undefined) this.#rows.yield({ floor, throughOrder: Number.MAX_SAFE_INTEGER });
+    if (left?.floor !== undefined) {
+      this.#rows.yield({ floor: left.floor, throughOrder: Number.MAX_SAFE_INTEGER });
+    }
+    return left !== undefined;
   }
 
   /** Ends the thread. */
@@ -192,9 +200,9 @@ export class ClusterControl {
     const sinks = this.#context.sinks();
     if (message.kind === "view") this.#see(message.view);
     else if (message.kind === "log") {
-      // Losing or winning leadership is rare, and each time matters; so does each peer that is refused, which
-      // is told once for each reason. The rest may come in floods.
-      const isRare = message.event.startsWith("leader.") || message.event === "peer.refused";
+      // Losing or winning leadership is rare, and each time matters; so does each peer, and the links to them
+      // see to it themselves that none says too much. The rest may come in floods.
+      const isRare = message.event.startsWith("leader.") || message.event.startsWith("peer.");
       const log = isRare ? this.#context.log : this.#log;
       log[message.level](message.event, message.fields);
     } else if (message.kind === "clock") this.#markClock();
@@ -206,7 +214,7 @@ export class ClusterControl {
     } else if (message.kind === "outcome") {
       this.#commands.get(message.id)?.(message.outcome);
       this.#commands.delete(message.id);
-    } else if (message.kind === "left") this.#markLeft(message.floor);
+    } else if (message.kind === "left") this.#markLeft(message);
     else this.#end();
   }
 
@@ -214,9 +222,19 @@ export class ClusterControl {
     const { config, onLeading, onDelivered } = this.#context;
     this.#standing = standing;
     this.#alarms.look(standing, config.aggregator.intervalMs, machineMs());
+    this.#logLeader(standing);
     onLeading(isLeader(standing));
     const delivered = newestDelivered(standing);
     if (delivered !== undefined) onDelivered(delivered);
+  }
+
+  /** Says whom this node follows; that it leads itself, the office says. */
+  #logLeader({ view }: ClusterStanding): void {
+    if (view?.leader === undefined) return;
+    const { leader, term, role } = view;
+    if (this.#ledIn === term) return;
+    this.#ledIn = term;
+    if (role !== "leader") this.#context.log.info("leader.followed", { leader, term });
   }
 
   /** Nothing more comes from the thread; who waits for an answer gets one. */

@@ -71,7 +71,7 @@ export type FromCluster =
   | { readonly kind: "resume" }
   /** Rows of intervals from `floor` on are stale, of all orders up to that one: they are written anew. */
   | { readonly kind: "yield"; readonly floor: number; readonly throughOrder: number }
-  /** floor: others have all intervals from it on, and write them; undefined where nobody has. */
+  /** floor: others have all intervals from it on, and write them; undefined where this node has written all. */
   | { readonly kind: "left"; readonly floor: number | undefined }
   | { readonly kind: "ended" };
 

@@ -286,7 +286,17 @@ class ClusterThread {
     };
   }
 
+  /** What could neither be handed over nor written in time is lost, which is told. */
+  #tellLoss(): void {
+    const member = this.#member;
+    if (!this.#isLeaving || this.#hasLeft || !(member instanceof RunningMember)) return;
+    const held = member.node.view().intervals.filter(({ state }) => state !== "delivered");
+    const samples = held.reduce((sum, interval) => sum + interval.samples, 0);
+    if (samples > 0) this.log.error("cluster.samples_left", { samples, intervals: held.length });
+  }
+
   async #end(): Promise<void> {
+    this.#tellLoss();
     await this.#member?.close();
     this.#store?.close();
     this.#tell({ kind: "ended" });

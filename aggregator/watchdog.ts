@@ -87,7 +87,7 @@ export function openWatchdog(
   const { intervalMs, watchdogIntervals } = config.aggregator;
   const alarm = (silentMs: number): void => {
     counters.add("watchdogAlarms", 1);
-    log.error("aggregator.flush_missing", { silentMs, intervalMs });
+    log.error("aggregator.flush_missing", { silentMs: Math.round(silentMs), intervalMs });
   };
   // An agent flushes nothing.
   const intervalsMax = config.cluster.mode === "agent" ? 0 : watchdogIntervals;

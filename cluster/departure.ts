@@ -4,12 +4,15 @@ import type { NodeParts } from "./node-parts.ts";
 import type { Office } from "./office.ts";
 
 const ANNOUNCE_MS = 500;
+/** So long nobody who is there is thought to stay: all may have been told to stop at once. */
+const LINGER_MS = 500;
 
 export class Departure {
   readonly #parts: NodeParts;
   readonly #office: Office;
   readonly #leader: IntervalLeader;
-  #isLeaving = false;
+  /** When it was told to leave; undefined before. */
+  #leftMs: number | undefined;
   #isSealed = false;
   #announcedMs = Number.NEGATIVE_INFINITY;
 
@@ -19,9 +22,14 @@ export class Departure {
     this.#leader = leader;
   }
 
-  /** Whether it may lead: not when it leaves, unless nobody else is there. */
+  /** Whether it may lead: not when it leaves, unless nobody stays who could. */
   get mayLead(): boolean {
-    return !this.#isLeaving || this.#isSealed;
+    return this.#leftMs === undefined || this.#isSealed || !this.#isAnybodyStaying();
+  }
+
+  #isAnybodyStaying(): boolean {
+    const nowMs = this.#parts.world.clock.monotonicMs();
+    return this.#parts.peers.data().some((peer) => peer.isAwaited(nowMs));
   }
 
   /** Hands leadership over; see ClusterNode. */
@@ -39,13 +47,14 @@ export class Departure {
   }
 
   leave(): void {
-    this.#isLeaving = true;
-    this.tick(this.#parts.world.clock.monotonicMs());
+    const nowMs = this.#parts.world.clock.monotonicMs();
+    this.#leftMs ??= nowMs;
+    this.tick(nowMs);
   }
 
   tick(nowMs: number): void {
-    if (!this.#isLeaving) return;
-    if (this.#parts.peers.data().some((peer) => peer.isAwaited(nowMs))) this.transfer(undefined);
+    if (this.#leftMs === undefined) return;
+    if (this.#isAnybodyStaying()) this.transfer(undefined);
     else if (this.#office.isLeading) this.seal();
     if (nowMs - this.#announcedMs < ANNOUNCE_MS) return;
     this.#announcedMs = nowMs;
@@ -59,9 +68,12 @@ export class Departure {
   }
 
   get isDrained(): boolean {
-    if (!this.#isLeaving) return false;
+    if (this.#leftMs === undefined) return false;
     if (this.#isSealed && this.#office.isLeading) return this.#leader.isIdle();
+    if (this.#office.isLeading) return false;
     const nowMs = this.#parts.world.clock.monotonicMs();
-    return !this.#office.isLeading && this.#parts.replication.isAcknowledged(nowMs);
+    // Where all leave at once, one of them still writes what they hold; it needs the others for that.
+    const isHandedOver = nowMs - this.#leftMs >= LINGER_MS && this.#isAnybodyStaying();
+    return (isHandedOver || this.#leader.isIdle()) && this.#parts.replication.isAcknowledged(nowMs);
   }
 }

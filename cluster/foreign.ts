@@ -23,11 +23,11 @@ export class Foreign {
     else this.#unsafe.set(keyOf(delta), { heldMs: nowMs, onSafe: [onSafe] });
   }
 
-  /** The same again. */
-  repeat(delta: Delta, onSafe: () => void): void {
+  /** The same again, while it is on its way to the others. Returns false where it is not. */
+  repeat(delta: Delta, onSafe: () => void): boolean {
     const unsafe = this.#unsafe.get(keyOf(delta));
-    if (unsafe === undefined) onSafe();
-    else unsafe.onSafe.push(onSafe);
+    unsafe?.onSafe.push(onSafe);
+    return unsafe !== undefined;
   }
 
   /** Another member holds it. */

@@ -172,22 +172,24 @@ export class ClusterNode {
 
   /**
    * A delta of a source outside the membership. onSafe is called once when two members hold it, or one has to
-   * do; never where it is `late`, which is counted and for good. A repetition is safe when the first is.
+   * do; never where it is `late`, which is counted and for good.
    */
   addForeign(delta: Delta, onSafe: () => void): "held" | "repeated" | "late" {
     const holding = this.#hold(delta, true);
-    if (holding === "held") {
-      this.#foreign.add(delta, onSafe, this.#nowMs());
-      this.#parts.replication.add(delta, this.#nowMs());
-      return "held";
-    }
-    if (holding === "repeated") {
-      this.#parts.counts.deltasRepeated += 1;
-      this.#foreign.repeat(delta, onSafe);
-      return "repeated";
+    if (holding === "repeated") this.#parts.counts.deltasRepeated += 1;
+    if (holding === "held" || holding === "repeated") {
+      // A repetition may have come from a member that has died since, and be nowhere else.
+      if (holding === "held" || !this.#foreign.repeat(delta, onSafe)) this.#spread(delta, onSafe);
+      return holding;
     }
     if (holding === "refused") this.#parts.counts.lateSamples += delta.samples;
     return "late";
+  }
+
+  /** Sends a foreign delta to all others; onSafe as of addForeign(). */
+  #spread(delta: Delta, onSafe: () => void): void {
+    this.#foreign.add(delta, onSafe, this.#nowMs());
+    this.#parts.replication.add(delta, this.#nowMs());
   }
 
   #hold(delta: Delta, isOwn: boolean): Holding {

@@ -49,11 +49,11 @@ export class RunningWitness {
         method: "GET",
         path: "/status",
         handler: () => {
-          const { name, role, term, leader, peers, alarms } = this.#member.node.view();
+          const { name, term, leader, peers, alarms } = this.#member.node.view();
           return jsonResponse(200, {
             version,
             node: name,
-            role,
+            role: "witness",
             term,
             leader: leader ?? null,
             peers,

@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ClusterProcesses, hits, type NodeStatus } from "../support/cluster-processes.ts";
-import { sendDatagrams } from "../support/daemons.ts";
+import { type Metrics, sendDatagrams } from "../support/daemons.ts";
 import { RowFile } from "../support/row-file.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -81,21 +81,30 @@ test("rows on a disk go with leadership, and none of them comes back over newer 
   const spool = join(rig.folder, "spool");
   mkdirSync(spool);
   const carbon = `queue-bytes = 64k\nspool-dir = ${spool}`;
-  const many = Array.from({ length: 3000 }, (_, index) => `many.${"long.".repeat(20)}${index}:1|c`);
+  // Each part is nearly all that the queue has room for.
+  const parts = ["one", "two"].map((part) =>
+    Array.from({ length: 400 }, (_, index) => `many.${part}.${"long.".repeat(20)}${index}:1|c`),
+  );
+  const many = parts.flat();
+  const held = (metrics: Metrics) =>
+    metrics.sum("bioyino_sink_queued_rows") + metrics.sum("bioyino_sink_spooled_rows");
   try {
     await Promise.all([rig.start("a", { cluster: "start-as-leader = yes", carbon }), rig.start("b")]);
     await rig.leader();
     await rig.carbon.stop();
-    for (let from = 0; from < many.length; from += 10) {
-      await sendDatagrams(rig.node("a").ports[0]!, [many.slice(from, from + 10).join("\n")]);
+    let count = 0;
+    for (const part of parts) {
+      for (let from = 0; from < part.length; from += 10) {
+        await sendDatagrams(rig.node("a").ports[0]!, [part.slice(from, from + 10).join("\n")]);
+      }
+      count += part.length;
+      await rig.node("a").until(`${count} rows to wait`, (metrics) => held(metrics) === count);
     }
-    await untilReplicated(rig, "a", many.length);
     await rig.node("a").until("rows on disk", (metrics) => metrics.sum("bioyino_sink_spooled_rows") > 0);
+    await untilReplicated(rig, "a", many.length);
     await rig.command("a", "disable", "disable");
     await rig.command("b", "disable", "enable");
-    await rig.node("a").until("rows to be handed over", (metrics) => {
-      return metrics.sum("bioyino_sink_spooled_rows") + metrics.sum("bioyino_sink_queued_rows") === 0;
-    });
+    await rig.node("a").until("rows to be handed over", (metrics) => held(metrics) === 0);
     assert.ok(rig.node("a").events("sinks.handed_over").length > 0);
     await rig.carbon.restart();
     const sumOfMany = () => {

@@ -29,9 +29,17 @@ async function send(rig: ClusterProcesses, agent: TestDaemon, metric: string, co
   rig.sent.set(metric, (rig.sent.get(metric) ?? 0) + count);
 }
 
-/** The member that took the agent in last. */
-function memberOf(agent: TestDaemon): string {
-  return String(agent.events("peer.connected").at(-1)?.peer);
+/** The member that takes the agent's snapshots, once there is one other than that. */
+async function memberOf(agent: TestDaemon, other?: string): Promise<string> {
+  let member: unknown;
+  await waitFor("a member", async () => {
+    const { cluster } = (await (await agent.get("/status")).json()) as {
+      cluster?: { agent?: { member?: unknown } };
+    };
+    member = cluster?.agent?.member;
+    return typeof member === "string" && member !== other;
+  });
+  return String(member);
 }
 
 test("lines of an agent are written once, whichever member is killed", async (t) => {
@@ -39,14 +47,13 @@ test("lines of an agent are written once, whichever member is killed", async (t)
   await rig.startAll();
   await rig.leader();
   const agent = await startAgent(rig);
-  await waitFor("a member", () => agent.events("peer.connected").length === 1);
+  const killed = await memberOf(agent);
   await send(rig, agent, "before", 40);
   await rig.untilComplete();
-  const killed = memberOf(agent);
   await send(rig, agent, "meanwhile", 40);
   await rig.kill(killed);
   await send(rig, agent, "behind", 40);
-  await waitFor("another member", () => memberOf(agent) !== killed);
+  await memberOf(agent, killed);
   await send(rig, agent, "after", 40);
   await rig.untilComplete();
   await rig.start(killed);
@@ -71,7 +78,7 @@ test("an agent that is stopped hands over all it has, and one without members pu
   await rig.startAll();
   await rig.leader();
   const agent = await startAgent(rig, spool);
-  await waitFor("a member", () => agent.events("peer.connected").length === 1);
+  await memberOf(agent);
   await send(rig, agent, "last", 30);
   assert.equal((await agent.stop()).code, 0);
   await rig.untilComplete();

@@ -49,6 +49,9 @@ export interface Row {
   readonly leftOut: string;
 }
 
+/** Sums that are told of a red row. */
+const TORN_MAX = 5;
+
 type RowWords = Pick<Row, "id" | "title" | "target" | "scale">;
 
 /** What must hold in every check, and what comes on top. */
@@ -73,7 +76,8 @@ export function rowOf(words: RowWords, balance: Balance, findings: Findings): Ro
   if (wrongInterval > wrongMax) offences.push(`${wrongInterval} lines in a wrong interval`);
   const odd = [...balance.lags].filter(([, lagMs]) => lagMs === Number.POSITIVE_INFINITY).length;
   if (odd > 0) offences.push(`${odd} intervals without a point`);
-  if (offences.length > 0) offences.push(...examples);
+  if (balance.torn.length > 0) offences.push(`${balance.torn.length} sums that do not fit their parts`);
+  if (offences.length > 0) offences.push(...balance.torn.slice(0, TORN_MAX), ...examples);
   const numbers = { sent, lost, duplicated, late, wrongInterval, flushLagMs };
   return { ...words, ...numbers, recoveryMs, figure, runs, offences, leftOut: "" };
 }

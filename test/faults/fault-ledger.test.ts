@@ -62,3 +62,16 @@ test("lines of another interval are wrong, but for those at its edge and those r
   assert.equal(look([written(0, 6)], { items }).wrongInterval, 0);
   assert.equal(look([written(0, 6)], { items, edgeMs: 50 }).wrongInterval, 3);
 });
+
+test("sums have to fit their parts", () => {
+  const shared = (name: string, second: number, value: number) => ({ ...written(0, second, value), name });
+  const sums = ALL.flatMap(({ second }, index) => [
+    shared("t.all", second, 3),
+    shared("d.a.count", second, 1),
+    shared("l.a", second, index + 1),
+  ]);
+  assert.deepEqual(look([...ALL, ...sums]).torn, []);
+  assert.deepEqual(look([...ALL, ...sums, shared("t.all", 4, 6)]).torn, ["t.all at 4 is 6, not 3"]);
+  assert.deepEqual(look([...ALL, ...sums, shared("d.a.count", 4, 0)]).torn, ["d.a.count at 4 is 0, not 1"]);
+  assert.deepEqual(look([...ALL, ...sums, shared("l.a", 6, 2)]).torn, ["l.a at 6 is 2, not 3"]);
+});

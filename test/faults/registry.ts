@@ -8,6 +8,7 @@ import { OUTSIDE_CHECKS } from "./outside-checks.ts";
 import { PARTITION_CHECKS } from "./partition-checks.ts";
 import { PAUSE_CHECKS } from "./pause-checks.ts";
 import { RESTART_CHECKS } from "./restart-checks.ts";
+import { STORM_CHECKS } from "./storm-check.ts";
 
 export const CHECKS: readonly Check[] = [
   ...KILL_CHECKS,
@@ -18,4 +19,5 @@ export const CHECKS: readonly Check[] = [
   ...CLOCK_CHECKS,
   ...LOAD_CHECKS,
   ...OUTSIDE_CHECKS,
+  ...STORM_CHECKS,
 ];

@@ -1,6 +1,6 @@
 /**
  * A remote that keeps, for each interval and name, the value that came last, as carbon does. It may be away,
- * slow, keep its acknowledgements to itself, and get bytes long after whoever sent them was told of a failure.
+ * slow, keep its acknowledgements to itself, and get bytes long after their sender was told of a failure.
  */
 import type { Dice } from "./dice.ts";
 import type { Schedule } from "./schedule.ts";

@@ -1,4 +1,4 @@
-/** The intakes of one process: samples come all the time, and are cut into deltas each second and interval. */
+/** The intakes of one process: samples come and are cut into deltas, each second and interval. */
 import type { History } from "./history.ts";
 import { NAME_COUNT } from "./ledger.ts";
 import type { Machine } from "./machine.ts";
@@ -8,7 +8,6 @@ const SNAPSHOT_MS = 1000;
 export class Intake {
   /** Samples since the last delta. */
   uncutSamples = 0;
-  /** Samples that were labelled with another interval than the true one, and all. */
   readonly #history: History;
   readonly #machine: Machine;
   readonly #source: string;

@@ -27,8 +27,6 @@ export interface Entry {
   readonly isLevels: boolean;
   /** Machines that hold it, as bits. */
   holders: number;
-  /** When the last copy was lost. */
-  goneMs: number | undefined;
   /** When the first process came to hold it. */
   heldMs: number | undefined;
   /** Refused to its face, as late. */
@@ -57,8 +55,6 @@ export class Ledger {
   readonly excused = new Set<number>();
   /** The newest of each interval that any node ever called delivered. */
   readonly decided = new Map<number, DeliveredSlot>();
-  /** When the last revision of each was first called delivered. */
-  readonly decidedMs = new Map<number, number>();
   /** The newest that any node ever was about to write. */
   readonly pending = new Map<number, Slot>();
   readonly #schedule: Schedule;
@@ -87,7 +83,6 @@ export class Ledger {
       origin,
       isLevels,
       holders: 0,
-      goneMs: undefined,
       heldMs: undefined,
       isRefused: false,
     };
@@ -109,15 +104,11 @@ export class Ledger {
 
   hold(entry: Entry, machine: number): void {
     entry.holders |= 1 << machine;
-    entry.goneMs = undefined;
     if (machine !== OUTSIDE) entry.heldMs ??= this.#schedule.nowMs;
   }
 
   release(entry: Entry, machine: number): void {
-    const bit = 1 << machine;
-    if ((entry.holders & bit) === 0) return;
-    entry.holders &= ~bit;
-    if (entry.holders === 0) entry.goneMs = this.#schedule.nowMs;
+    entry.holders &= ~(1 << machine);
   }
 
   /** A machine has lost its memory. */
@@ -144,8 +135,6 @@ export class Ledger {
     if (delivered === undefined) return;
     const before = this.decided.get(interval);
     if (isNewer(delivered, before)) {
-      const isAmended = before === undefined || delivered.revision > before.revision;
-      if (isAmended) this.decidedMs.set(interval, this.#schedule.nowMs);
       this.decided.set(interval, delivered);
     } else if (before?.term === delivered.term && before.revision === delivered.revision) {
       const sinks = [...new Set([...before.sinks, ...delivered.sinks])];

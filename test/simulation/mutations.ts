@@ -105,8 +105,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "tables are not folded in the manifest's order",
     file: "tables.js",
     find: "if (entry.table?.isSame(manifest) ?? manifest.length === 0)",
-    replace:
-      "if (entry.table === undefined ? manifest.length === 0 : entry.table.size === FoldOrder.of(manifest).size)",
+    replace: "if ((entry.table?.size ?? 0) === FoldOrder.of(manifest).size)",
   },
   {
     name: "levels are not in the manifest",

@@ -1,5 +1,4 @@
 /** Ways between machines: messages may be lost, repeated, reordered and late, and links break. */
-import { deltasOf } from "../../cluster/manifest.ts";
 import type { Message } from "../../cluster/message.ts";
 import type { History } from "./history.ts";
 import type { Machine } from "./machine.ts";
@@ -173,19 +172,6 @@ export class Network {
       way.isTold = true;
       way.life = to.life;
       from.process((node) => node.peerConnected(to.name));
-    }
-  }
-
-  /** What a message's manifest names, for a trace. */
-  static describe(message: Message): string {
-    switch (message.kind) {
-      case "intent":
-      case "done":
-        return `${message.kind} ${message.interval} t${message.term} r${message.revision} ${
-          [...deltasOf(message.manifest)].length
-        } deltas`;
-      default:
-        return message.kind;
     }
   }
 }

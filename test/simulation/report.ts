@@ -19,7 +19,8 @@ export function render(
       `${Math.round(stats.events / Math.max(1, seeds))} events each`,
     `faults: ${stats.kills} kills, ${stats.pauses} pauses, ${stats.partitions} partitions, ` +
       `${stats.jumps} clock jumps, ${stats.sinkFailures} sink failures, ${stats.wipes} disks exchanged, ` +
-      `${stats.critical} at critical points; ${stats.leaves} leaves, ${stats.transfers} transfers`,
+      `${stats.critical} at critical points; ${stats.leaves} leaves ` +
+      `(${stats.leftBehind} deltas left behind), ${stats.transfers} transfers`,
     `protocol: ${stats.leaderships} leaderships, ${stats.writes} writes, ${stats.takeovers} takeovers, ` +
       `${stats.amends} amendments, ${stats.settles} settled, ${stats.degraded} degraded, ` +
       `${stats.inDoubt} in doubt; ${stats.rivals} rivals seen`,

@@ -35,7 +35,7 @@ test("no scenario violates an invariant", async () => {
   }
 });
 
-test("a cluster without faults writes everything once, two seconds after its interval at the most", async () => {
+test("without faults everything is written once, two seconds after its interval at the most", async () => {
   const { stats } = await liveAll(task(5, "none"), 1);
   const { lost, amends, takeovers, degraded, inDoubt, mislabelled, settles } = stats;
   assert.deepEqual(

@@ -1,4 +1,4 @@
-/** Judges a history when all is quiet again: is everything where it belongs, once, and the same everywhere? */
+/** Judges a history when all is quiet again: is everything where it belongs, once, everywhere the same? */
 import type { DeliveredSlot } from "../../cluster/register.ts";
 import { isNewer } from "../../cluster/register.ts";
 import type { Carbon } from "./carbon.ts";
@@ -86,13 +86,6 @@ export class Verdict {
     return this.#isLost(ledger.orderOf(pending.manifest) ?? []);
   }
 
-  /** Amended when some were about to forget it: these keep what was delivered before. */
-  #isAmendedLate(interval: number): boolean {
-    const { ledger, swarm, epochMs } = this.#history;
-    const endMs = (interval + swarm.retainIntervals - 1) * swarm.intervalMs - epochMs;
-    return (ledger.decidedMs.get(interval) ?? 0) > endMs;
-  }
-
   /** Lost before a sink had it, or before late bytes of an earlier revision could be buried. */
   #isBeyondRepair(
     sink: Carbon,
@@ -151,6 +144,7 @@ export class Verdict {
     const { ledger, stats, agents } = this.#history;
     const sets = new Map([...orders].map(([interval, order]) => [interval, new Set(order)]));
     const missing: Entry[] = [];
+    const counted = stats.lateSamples + stats.forgottenSamples + stats.unmergeableSamples;
     for (const entry of ledger.entries) {
       if (
         entry.isLevels ||
@@ -164,14 +158,13 @@ export class Verdict {
       else missing.push(entry);
     }
     const missed = missing.reduce((sum, { delta }) => sum + delta.samples, 0);
-    const counted = stats.lateSamples + stats.forgottenSamples;
     const refused = missing.filter(({ isRefused }) => isRefused);
     const excused = refused.reduce((sum, { delta }) => sum + delta.samples, 0);
     if (missed > counted + excused) {
       const first = missing.find(({ isRefused }) => !isRefused) ?? missing[0]!;
       ledger.violate(
-        `I3: ${missing.length} deltas (${missed} samples, ${counted} counted) are held and not in the final ` +
-          `value: ${describe(first)}`,
+        `I3: ${missing.length} deltas (${missed} samples, ${counted} counted) are held and not in the ` +
+          `final value: ${describe(first)}`,
       );
     }
     const waiting = agents.reduce((sum, agent) => sum + agent.waiting, 0);
@@ -180,12 +173,14 @@ export class Verdict {
 
   /** What outlives intervals is the same everywhere: made of what was decided. */
   #judgeKept(orders: ReadonlyMap<number, readonly number[]>): void {
-    const { ledger, machines, inspector } = this.#history;
+    const { ledger, machines, inspector, swarm, faultsEndMs } = this.#history;
+    // Members that were cut off for longer than that keep what they knew.
+    if (swarm.retainIntervals * swarm.intervalMs < faultsEndMs) return;
     for (const { name, store, isWitness } of machines) {
       if (isWitness || store === undefined) continue;
       for (const [interval, order] of orders) {
         if (inspector.inDoubt.has(interval) || ledger.excused.has(interval)) continue;
-        if (this.#isLost(order) || this.#isOpen(interval) || this.#isAmendedLate(interval)) continue;
+        if (this.#isLost(order) || this.#isOpen(interval)) continue;
         const kept = store.kept.get(interval);
         if (kept === undefined || kept === setText(order)) continue;
         ledger.violate(`${name} keeps [${kept}] of ${interval}, decided [${setText(order)}]`);
@@ -198,5 +193,6 @@ export class Verdict {
 function describe(entry: Entry): string {
   const seconds = (entry.cutMs / 1000).toFixed(1);
   const holders = entry.holders.toString(2);
-  return `#${entry.index} ${nameOf(entry.delta)} of ${entry.delta.interval}, cut t=${seconds}, held by ${holders}`;
+  const { delta, index } = entry;
+  return `#${index} ${nameOf(delta)} of ${delta.interval}, cut t=${seconds}, held by ${holders}`;
 }

@@ -1,6 +1,6 @@
 /** Compares what was sent with what carbon has in the end, where the last write of a point counts. */
 import type { CarbonWrite } from "./fault-carbon.ts";
-import type { SentItem } from "./fault-source.ts";
+import { levelName, type SentItem, TOTAL_NAME, timerName } from "./fault-source.ts";
 
 /** Lines sent to a node in a time that may be lost, for a reason that the check states. */
 export interface Excuse {
@@ -39,6 +39,8 @@ export interface Balance {
   readonly lags: ReadonlyMap<number, number>;
   /** Lines lost by node. */
   readonly lostOf: ReadonlyMap<string, number>;
+  /** Series that all datagrams add to, and that do not say in an interval what arrived in it. */
+  readonly torn: readonly string[];
   /** Names of some of those that nothing excuses, for people. */
   readonly examples: readonly string[];
 }
@@ -80,6 +82,7 @@ export function balance(question: LedgerQuestion): Balance {
       examples.push(`${item.name} sent ${item.atMs}: ${JSON.stringify([...own])}`);
     }
   }
+  const torn = tornSeries(items, points);
   const lags = lagsOf(question, intervalMs);
   const flushLagMs = Math.max(0, ...lags.values());
   return {
@@ -92,6 +95,7 @@ export function balance(question: LedgerQuestion): Balance {
     flushLagMs,
     lags,
     lostOf,
+    torn,
     examples,
   };
 }
@@ -112,6 +116,43 @@ function isRight(item: SentItem, second: number, question: LedgerQuestion): bool
   const delay = delays.find((one) => isExcused(item, [one]));
   const latestMs = Math.max(item.atMs + edgeMs, delay?.toMs ?? 0);
   return second >= secondOf(item.atMs - edgeMs, intervalMs) && second <= secondOf(latestMs, intervalMs);
+}
+
+type Points = ReadonlyMap<string, ReadonlyMap<number, Point>>;
+
+/** Compares the series that all datagrams add to with what arrived of each datagram, interval by interval. */
+function tornSeries(items: readonly SentItem[], points: Points): string[] {
+  const wanted = new Map<string, Map<number, number>>();
+  const add = (name: string, second: number, value: number) => {
+    let own = wanted.get(name);
+    if (own === undefined) {
+      own = new Map();
+      wanted.set(name, own);
+    }
+    own.set(second, (own.get(second) ?? 0) + value);
+  };
+  const levels = new Map<string, number>();
+  for (const { name, node, count } of items) {
+    for (const [second, { value }] of points.get(name) ?? []) {
+      add(TOTAL_NAME, second, value);
+      add(`${timerName(node)}.count`, second, value / count);
+      levels.set(node, (levels.get(node) ?? 0) + value / count);
+    }
+  }
+  const torn = [...wanted].flatMap(([name, seconds]) =>
+    [...seconds].flatMap(([second, value]) => {
+      const found = points.get(name)?.get(second)?.value ?? 0;
+      return found === value ? [] : [`${name} at ${second} is ${found}, not ${value}`];
+    }),
+  );
+  // Levels of intervals before an amended one may have been written when nobody knew better; the last one counts.
+  for (const [node, level] of levels) {
+    const own = points.get(levelName(node)) ?? new Map<number, Point>();
+    const last = Math.max(...own.keys());
+    const found = own.get(last)?.value;
+    if (found !== level) torn.push(`${levelName(node)} at ${last} is ${found}, not ${level}`);
+  }
+  return torn;
 }
 
 function pointsOf(writes: readonly CarbonWrite[]): Map<string, Map<number, Point>> {

@@ -40,8 +40,6 @@ export interface BalanceOptions {
   readonly delays?: readonly Excuse[];
   /** Default 150 ms: lines wait in the node's socket until it reads them. */
   readonly edgeMs?: number;
-  /** Lines sent before this do not count. */
-  readonly fromMs?: number;
 }
 
 export class FaultRig {
@@ -228,7 +226,12 @@ export class FaultRig {
       SETTLE_DEADLINE_MS,
       () => {
         found = this.look(options);
-        return found.unexcused === 0 && !found.lags.has(Number.POSITIVE_INFINITY) && this.#isOver();
+        return (
+          found.unexcused === 0 &&
+          found.torn.length === 0 &&
+          !found.lags.has(Number.POSITIVE_INFINITY) &&
+          this.#isOver()
+        );
       },
       200,
     );
@@ -237,9 +240,9 @@ export class FaultRig {
 
   /** What carbon has now. */
   look(options: BalanceOptions = {}): Balance {
-    const { excuses = [], delays = [], edgeMs = 150, fromMs = 0 } = options;
+    const { excuses = [], delays = [], edgeMs = 150 } = options;
     return balance({
-      items: this.source.items.filter(({ atMs }) => atMs >= fromMs),
+      items: this.source.items,
       writes: this.carbon.writes,
       intervalMs: this.intervalMs,
       lateAfterMs: this.settleMs + 1000,
@@ -262,8 +265,18 @@ export class FaultRig {
     return all.reduce((sum, metrics) => sum + (metrics?.sum(family, ...labels) ?? 0), 0);
   }
 
+  #carbonText(): string {
+    const rows = this.carbon.writes.map((one) =>
+      [one.atMs, one.from, one.name, one.value, one.second].join("\t"),
+    );
+    return `${rows.join("\n")}\n`;
+  }
+
+  /** Ends all of it. With a folder for logs, what carbon took is noted there as well. */
   async close(): Promise<void> {
     this.source.close();
+    const { logs } = this.#options;
+    if (logs !== undefined) writeFileSync(join(logs, "carbon.tsv"), this.#carbonText());
     for (const name of this.running) this.node(name).resume();
     await Promise.all(this.running.map((name) => this.node(name).kill()));
     await this.carbon.stop();

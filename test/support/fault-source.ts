@@ -1,6 +1,7 @@
 /**
  * Sends lines of which each datagram has names of its own, so that the fate of every one can be told: a datagram is a
- * few lines of one counter, called after its node and its number.
+ * few lines of one counter, called after its node and its number. Three more lines go with it, of series that get
+ * something from all of them: what these come to has to fit what arrived.
  */
 import { createSocket, type Socket } from "node:dgram";
 
@@ -16,6 +17,19 @@ export interface SentItem {
   readonly atMs: number;
   /** Sum that carbon should have of it. */
   readonly count: number;
+}
+
+/** Counter that all datagrams of all nodes add their lines to. */
+export const TOTAL_NAME = "t.all";
+
+/** Gauge that each datagram of a node raises by one. */
+export function levelName(node: string): string {
+  return `l.${node}`;
+}
+
+/** Timer that each datagram of a node has one sample of. */
+export function timerName(node: string): string {
+  return `d.${node}`;
 }
 
 export class FaultSource {
@@ -72,7 +86,8 @@ export class FaultSource {
       const number = this.#number++;
       const name = `f.${node}.${number}`;
       this.items.push({ name, node, atMs: Date.now(), count: LINES });
-      this.#sockets.get(node)!.send(`${name}:1|c\n`.repeat(LINES) + this.extra(node, number));
+      const shared = `${TOTAL_NAME}:${LINES}|c\n${levelName(node)}:+1|g\n${timerName(node)}:${number % 50}|ms\n`;
+      this.#sockets.get(node)!.send(`${name}:1|c\n`.repeat(LINES) + shared + this.extra(node, number));
     }
   }
 }

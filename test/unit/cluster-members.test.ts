@@ -108,7 +108,7 @@ test("leadership goes to whom people choose, if that one is there", () => {
   assert.equal(election.successor, "c");
 });
 
-test("a foreign delta is safe when two hold it, or one has to do; a repetition is when the first is", () => {
+test("a foreign delta is safe when two hold it, or one has to do; so is a repetition", () => {
   const rig = new ClusterRig();
   rig.elect("a");
   rig.nextInterval();
@@ -121,7 +121,10 @@ test("a foreign delta is safe when two hold it, or one has to do; a repetition i
   assert.equal(safe.length, 0);
   rig.run(50);
   assert.deepEqual(safe, ["first", "second"]);
+  // Nobody can tell whether those that have it still do.
   node.addForeign(delta, isSafe("third"));
+  assert.equal(safe.length, 2);
+  rig.run(50);
   assert.deepEqual(safe, ["first", "second", "third"]);
   rig.passes = (from) => from === "none";
   node.addForeign(rig.delta("f"), isSafe("alone"));
@@ -131,6 +134,30 @@ test("a foreign delta is safe when two hold it, or one has to do; a repetition i
   assert.equal(safe.at(-1), "alone");
   assert.equal(node.addForeign(rig.delta("f", rig.interval + 100), isSafe("never")), "late");
   assert.equal(node.view().counts.lateSamples, 1);
+});
+
+test("a foreign delta that one member has from another goes on to the third before it is safe", () => {
+  const rig = new ClusterRig();
+  rig.elect("a");
+  rig.nextInterval();
+  const delta = rig.delta("f");
+  rig.passes = (from, to) => from !== "c" && to !== "c";
+  rig.get("b").node.addForeign(delta, () => {});
+  rig.run(50);
+  rig.passes = (from, to) => from !== "b" && to !== "b";
+  let isSafe = false;
+  assert.equal(
+    rig.get("a").node.addForeign(delta, () => {
+      isSafe = true;
+    }),
+    "repeated",
+  );
+  assert.equal(isSafe, false);
+  rig.run(50);
+  assert.equal(isSafe, true);
+  assert.ok(
+    rig.sentOf("deltas", "a").some(({ deltas }) => deltas.some(({ source }) => source === delta.source)),
+  );
 });
 
 test("deltas are sent once, again when they are not acknowledged, and kept for a peer that is away", () => {
