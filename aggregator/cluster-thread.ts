@@ -8,8 +8,6 @@ import { type Delta, labelledDelta } from "../cluster/delta.ts";
 import type { ClusterNode } from "../cluster/node.ts";
 import { RunningAgent } from "../cluster/running/agent.ts";
 import { RunningMember } from "../cluster/running/member.ts";
-import type { PeerState } from "../cluster/transport/peer-hub.ts";
-import type { LinkState } from "../cluster/transport/peer-link.ts";
 import type { WorldLog, Writer } from "../cluster/world.ts";
 import { machineMs } from "../shared/clock.ts";
 import { Counters } from "../shared/counters.ts";
@@ -20,12 +18,12 @@ import type {
   ClusterStanding,
   ClusterThreadData,
   FromCluster,
-  LinkStanding,
   ToCluster,
 } from "./cluster-messages.ts";
 import { ClusterWords } from "./cluster-words.ts";
 import { ClusterWriter } from "./cluster-writer.ts";
 import { INTAKE_COUNTERS, type IntakeCounter, STORE_COUNTERS } from "./counters.ts";
+import { agentLinkOf, linkOf } from "./link-standing.ts";
 import { setBackIntervalsMax } from "./set-back.ts";
 import { SELF_ORIGIN } from "./store-messages.ts";
 import type { StoreReply } from "./store-orders.ts";
@@ -309,37 +307,6 @@ function handedOverFrom(node: ClusterNode): number | undefined {
   const { role, peers } = node.view();
   const isSomebodyThere = peers.some(({ isConnected, isWitness }) => isConnected && !isWitness);
   return role !== "leader" && isSomebodyThere ? node.floor : undefined;
-}
-
-function linkOf({ name, outgoing, incoming }: PeerState): LinkStanding {
-  const refusal = outgoing.refusal ?? incoming.refusal;
-  const isUp = outgoing.isConnected && incoming.isConnected;
-  return {
-    name,
-    isOutgoingUp: outgoing.isConnected,
-    isIncomingUp: incoming.isConnected,
-    bytesSent: outgoing.counts.sentBytes,
-    bytesReceived: incoming.counts.receivedBytes,
-    reconnects: outgoing.reconnects,
-    fault: isUp ? undefined : (refusal ?? outgoing.lastError),
-    refusal: isUp ? undefined : refusal,
-    warning: outgoing.warning,
-  };
-}
-
-/** The one connection of an agent, to whichever member. */
-function agentLinkOf({ server, isConnected, counts, reconnects, ...said }: LinkState): LinkStanding {
-  return {
-    name: server ?? "any",
-    isOutgoingUp: isConnected,
-    isIncomingUp: isConnected,
-    bytesSent: counts.sentBytes,
-    bytesReceived: counts.receivedBytes,
-    reconnects,
-    fault: isConnected ? undefined : (said.refusal ?? said.lastError),
-    refusal: isConnected ? undefined : said.refusal,
-    warning: said.warning,
-  };
 }
 
 async function main(port: MessagePort, data: ClusterThreadData): Promise<void> {

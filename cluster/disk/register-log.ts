@@ -10,7 +10,8 @@ import { syncFolder } from "./file-access.ts";
 import { type FoundRegisters, RegisterFile, ROOM_BYTES } from "./register-file.ts";
 import { encodeRecord, RECORD } from "./register-record.ts";
 
-const NAMES = ["registers.0", "registers.1"] as const;
+/** The two files, in the folder. */
+export const REGISTER_FILES = ["registers.0", "registers.1"] as const;
 const ROOM_PIECE_BYTES = 8 << 10;
 /** A new generation takes at most this share of its file: the rest is for what comes. */
 const FULL_SHARE = 0.5;
@@ -77,14 +78,14 @@ export class RegisterLog {
   static async open(folder: string, onFault: (error: unknown) => void): Promise<RegisterLog> {
     const opened: RegisterFile[] = [];
     try {
-      for (const name of NAMES) opened.push(await RegisterFile.open(join(folder, name)));
+      for (const name of REGISTER_FILES) opened.push(await RegisterFile.open(join(folder, name)));
       const files = opened as [RegisterFile, RegisterFile] & RegisterFile[];
       const found = [await files[0].read(), await files[1].read()] as const;
       await takeRoom(files);
       await syncFolder(folder);
       const log = new RegisterLog(files, found, onFault);
       // Once in each file, so that neither has anything left that looks like damage at the next start.
-      if (log.#isBehind) for (const _ of NAMES) await log.#writeAnew();
+      if (log.#isBehind) for (const _ of REGISTER_FILES) await log.#writeAnew();
       return log;
     } catch (error) {
       for (const file of opened) await file.close();

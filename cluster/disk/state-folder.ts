@@ -4,6 +4,7 @@
  *   lock.N        who has the folder
  *   vote          term and vote, in two slots
  *   identity      the node's number, and how often it was started
+ *   interval      the length of the intervals that the registers are about
  *   registers.0, registers.1
  *
  * All of it has its room from the start, so elections go on with a full disk. A file system that copies on
@@ -17,16 +18,23 @@ import type { Register } from "../register.ts";
 import type { SavedState, Vote, WorldLog } from "../world.ts";
 import { DiskFaults } from "./disk-faults.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
+import { adoptIntervalLength } from "./interval-length.ts";
 import { beginRun, type Identity } from "./node-identity.ts";
 import type { DiskStatus, NodeState } from "./node-state.ts";
-import { RegisterLog } from "./register-log.ts";
+import { REGISTER_FILES, RegisterLog } from "./register-log.ts";
 import { STATE_KEY, VoteFile } from "./vote-file.ts";
 
 /**
  * Opens a folder, and makes it where there is none. Throws OperatorError when another process has it, when
  * it cannot be written, and when the vote in it cannot be read: a member without it might vote twice.
+ * intervalMs: length of an interval; registers that are about ones of another length are removed. Without it
+ * they are taken as they are.
  */
-export async function openStateFolder(path: string, log: Pick<WorldLog, "warn">): Promise<NodeState> {
+export async function openStateFolder(
+  path: string,
+  log: Pick<WorldLog, "warn">,
+  intervalMs?: number,
+): Promise<NodeState> {
   let lock: FolderLock | undefined;
   let folder = path;
   try {
@@ -34,6 +42,7 @@ export async function openStateFolder(path: string, log: Pick<WorldLog, "warn">)
     for (const one of [dirname(path), path]) if (!existsSync(one)) await mkdir(one, { mode: 0o700 });
     folder = await realpath(path);
     lock = await lockFolder(folder);
+    if (intervalMs !== undefined) await adoptIntervalLength(folder, intervalMs, REGISTER_FILES, log);
     return await StateFolder.open(folder, lock, log);
   } catch (error) {
     await lock?.release();

@@ -229,6 +229,7 @@ export class RunningAgent {
         access: accessOf(settings),
         backlogBytesMax: settings.times.backlogBytesMax,
         connectTimeoutMs: settings.connectTimeoutMs,
+        isDeflating: settings.compressesSnapshots,
         clock,
         random: systemRandom,
         log: this.#context.log,

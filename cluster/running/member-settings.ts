@@ -29,6 +29,7 @@ export interface MemberSettings {
     "intervalMs" | "settleMs" | "retainIntervals" | "holdBytesMax" | "backlogBytesMax"
   >;
   readonly connectTimeoutMs: number;
+  readonly compressesSnapshots: boolean;
   readonly access: PeerAccess;
   /** What has to be the same on all members, by key as in the configuration. */
   readonly equal: Readonly<Record<string, string>>;
@@ -79,6 +80,7 @@ export function memberSettings(config: SuiteConfig, equal: Readonly<Record<strin
       backlogBytesMax: cluster.backlogBytesMax,
     },
     connectTimeoutMs: cluster.connectTimeoutMs,
+    compressesSnapshots: cluster.compressesSnapshots,
     access: accessOf(config),
     equal,
     stateDir: aggregator.stateDir,

@@ -75,8 +75,10 @@ export class RunningMember {
 
   /** Opens the state, then the port. Throws OperatorError where one cannot be had, with nothing left open. */
   static async open(settings: MemberSettings, context: MemberContext): Promise<RunningMember> {
-    const { stateDir } = settings;
-    const state = stateDir === "" ? openMemoryState() : await openStateFolder(stateDir, context.log);
+    const { stateDir, times } = settings;
+    const { log } = context;
+    const state =
+      stateDir === "" ? openMemoryState() : await openStateFolder(stateDir, log, times.intervalMs);
     try {
       return await RunningMember.#assemble(settings, context, state);
     } catch (error) {
@@ -104,6 +106,7 @@ export class RunningMember {
         access: accessOf(settings),
         backlogBytesMax: times.backlogBytesMax,
         connectTimeoutMs: settings.connectTimeoutMs,
+        isDeflating: settings.compressesSnapshots,
         clock,
         random: systemRandom,
         log: context.log,

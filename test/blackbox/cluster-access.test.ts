@@ -100,7 +100,8 @@ function check(folder: string, cluster: string): { status: number | null; text: 
 
 test("what lets strangers in, or cannot work, is refused before any port is open", () => {
   const folder = mkdtempSync(join(tmpdir(), "check-"));
-  const peers = "node = a\npeers[] = a@127.0.0.1:8136\npeers[] = b@127.0.0.2:8136\npeers[] = c@127.0.0.3:8136";
+  const peers =
+    "node = a\npeers[] = a@127.0.0.1:8136\npeers[] = b@127.0.0.2:8136\npeers[] = c@127.0.0.3:8136";
   try {
     assert.deepEqual(check(folder, peers), { status: 0, text: "ok\n" });
     const open = check(folder, `${peers}\nlisten = 0.0.0.0:8136`);

@@ -58,7 +58,10 @@ test("more than hold-bytes waits for a carbon: the leader's rows outlive the sna
     await rig.carbon.stop();
     for (let round = 1; round <= 3; round++) {
       for (let index = 0; index < series; index += 10) {
-        const names = Array.from({ length: 10 }, (_, each) => `${"many.".repeat(10)}${round}.${index + each}`);
+        const names = Array.from(
+          { length: 10 },
+          (_, each) => `${"many.".repeat(10)}${round}.${index + each}`,
+        );
         await sendDatagrams(rig.node("b").ports[0]!, [names.map((name) => `${name}:1|c`).join("\n")]);
       }
       await rig.node("a").until(`rows of round ${round} to wait`, (metrics) => {

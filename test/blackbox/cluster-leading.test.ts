@@ -24,7 +24,11 @@ async function withRig(
 
 test("a node that is to wait does not lead before", async () => {
   await withRig({ names: ["a", "b", "c"] }, async (rig) => {
-    await Promise.all([rig.start("a", "start-delay = 1h"), rig.start("b", "start-delay = 1h"), rig.start("c")]);
+    await Promise.all([
+      rig.start("a", "start-delay = 1h"),
+      rig.start("b", "start-delay = 1h"),
+      rig.start("c"),
+    ]);
     assert.equal(await rig.leader(), "c");
     await rig.send("a", "hits", 20);
     await rig.untilComplete();

@@ -71,7 +71,10 @@ test("a relay spreads lines over members, and goes on to the next when one is go
       const taken = await takenBy(rig);
       return taken.reduce((sum, count) => sum + count, 0) >= METRICS.length * 10;
     });
-    assert.ok((await takenBy(rig)).every((count) => count > 0), "each member takes some");
+    assert.ok(
+      (await takenBy(rig)).every((count) => count > 0),
+      "each member takes some",
+    );
     await untilReplicated(rig);
     await rig.kill(await rig.leader());
     await waitFor("the relay to notice", async () => {

@@ -142,7 +142,10 @@ test("each node has sinks of its own kind: the leader's get all rows, a follower
     const intervals = () => new Set(files[0].rows().map(({ interval }) => interval)).size;
     await waitFor("some intervals more", () => intervals() >= 4);
     assert.deepEqual(files[1].rows(), []);
-    assert.ok(rig.node("a").output.some((line) => line.includes("hits")), "rows on the console");
+    assert.ok(
+      rig.node("a").output.some((line) => line.includes("hits")),
+      "rows on the console",
+    );
     assert.ok(!rig.node("b").output.some((line) => /\bhits\b/.test(line)));
 
     const metrics = await rig.node("b").metrics();

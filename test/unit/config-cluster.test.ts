@@ -70,6 +70,7 @@ const CLUSTER: Readonly<Record<keyof typeof OPTIONS.cluster, OptionCase>> = {
   "start-as-leader": toggle("startsAsLeader", false),
   "start-delay": span("startDelayMs", 0, ["0", "1h"], [0, HOUR]),
   "allow-split-flush": toggle("allowsSplitFlush", false),
+  compress: toggle("compressesSnapshots", false),
   token: texts("token", TOKEN, { [`${TOKEN} `.repeat(2)]: SECRET }),
   "token-file": filePath("tokenFile"),
   "tls-cert": bare(filePath("tlsCert")),

@@ -122,3 +122,16 @@ test("behind a clock that was a day ahead, gauges go by the right time again", a
   const levels = points.filter(([stampSec, name]) => name === "g" && stampSec <= TEST_NOW_MS / 1000 + 10);
   assert.deepEqual(levels, [[TEST_NOW_MS / 1000 + 10, "g", 3]]);
 });
+
+test("in a cluster an intake that was ahead follows the cluster's clock at once", async () => {
+  const intake = await newIntake({ intervalMs: INTERVAL_MS, isOfCluster: true });
+  intake.snapshotter.consume(0, TEST_NOW_MS + 5 * INTERVAL_MS);
+  // Less than an interval may be two threads' looks at the clock around a boundary.
+  intake.snapshotter.consume(0, TEST_NOW_MS + 5 * INTERVAL_MS - 1);
+  assert.equal(intake.snapshotter.interval, TEST_NOW_MS / INTERVAL_MS + 5);
+  intake.snapshotter.consume(0, TEST_NOW_MS);
+  assert.equal(intake.snapshotter.interval, TEST_NOW_MS / INTERVAL_MS);
+  intake.send([Buffer.from("n:1|c")], TEST_NOW_MS);
+  intake.snapshotter.cut(TEST_NOW_MS + 1);
+  assert.equal(readLabel(intake.frames.at(-1)!)?.interval, TEST_NOW_MS / INTERVAL_MS);
+});

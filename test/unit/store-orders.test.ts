@@ -8,11 +8,16 @@ import { RIG_FIRST as FIRST, newStore, RIG_INTERVAL_MS } from "../support/store-
 const IDLE = { counterMs: 0, gaugeMs: 0, timerMs: 0, setMs: 0, gaugeLevelMs: Number.POSITIVE_INFINITY };
 
 /** A node's store, driven by hand. */
-async function newNode(node: bigint, options: Parameters<typeof newStore>[0] = {}) {
+async function newNode(
+  node: bigint,
+  options: Parameters<typeof newStore>[0] = {},
+  levelsBytesMax: number | undefined = undefined,
+) {
   const rig = await newStore(options);
   const replies: StoreReply[] = [];
   const label = { node, incarnation: 1n, intervalMs: RIG_INTERVAL_MS };
-  const orders = new StoreOrders(rig.store, label, rig.counters, (reply) => replies.push(reply));
+  const reply = (message: StoreReply): void => void replies.push(message);
+  const orders = new StoreOrders(rig.store, label, rig.counters, reply, levelsBytesMax);
   const folded = new Map<number, number>();
   let ids = 0;
   const take = (order: Parameters<StoreOrders["take"]>[0]) => orders.take(order, () => {});
@@ -161,4 +166,34 @@ test("idle series are written once for an interval, by whoever writes it first",
   await node.close(FIRST + 1);
   const settle = { id: 3, cause: "settle", deliveredTo: [], isInDoubt: false, yieldCount: 0 } as const;
   assert.deepEqual(await node.write(FIRST + 1, { order: settle, isFirst: false }), {});
+});
+
+test("who takes over an interval that it has closed already writes idle series in it as well", async () => {
+  const node = await newNode(1n, { idle: { ...IDLE, gaugeMs: 60_000 } });
+  await node.fold(node.frameOf(FIRST, ["idle:10|g"]));
+  await node.close(FIRST);
+  const frame = node.frameOf(FIRST + 1, ["a:1|c"]);
+  await node.fold(frame);
+  // Some of the sinks have it, as its leader has told before it went.
+  await node.close(FIRST + 1);
+  await node.fold(frame);
+  const order = { id: 7, cause: "takeover", deliveredTo: [], isInDoubt: false, yieldCount: 0 } as const;
+  assert.deepEqual(await node.write(FIRST + 1, { order }), { a: 1, idle: 10 });
+});
+
+test("more levels than fit into a delta are left out, and counted", async () => {
+  const node = await newNode(1n, {}, 10);
+  await node.fold(node.frameOf(FIRST, ["g:10|g"]));
+  await node.close(FIRST);
+  await node.fold(node.frameOf(FIRST + 1, ["g:+5|g"]));
+  assert.equal(await node.prepare(FIRST + 1), undefined);
+  assert.equal(node.counters.get("forgottenBases"), 1);
+});
+
+test("many intervals are open at a time where others bound them", async () => {
+  const node = await newNode(1n);
+  const frames = Array.from({ length: 12 }, (_, index) => node.frameOf(FIRST + index, ["a:1|c"]));
+  await node.fold(...frames);
+  assert.deepEqual(await node.write(FIRST + 11), { a: 1 });
+  assert.deepEqual(node.replies, []);
 });
