@@ -15,6 +15,7 @@ import { systemRandom } from "../shared/random.ts";
 import { chooseIo } from "../shared/udp.ts";
 import { type StartedWorker, startWorker } from "../shared/worker.ts";
 import { ClusterControl } from "./cluster-control.ts";
+import { isLeader } from "./cluster-standing.ts";
 import { ClusterWords } from "./cluster-words.ts";
 import { INTAKE_COUNTERS, STORE_COUNTERS } from "./counters.ts";
 import { Intakes } from "./intakes.ts";
@@ -242,7 +243,8 @@ export class Aggregator {
       onExit: (code, error) => this.#onThreadExit("intake", code, error),
     });
     await this.#intakes.start();
-    this.#intakes.rustPeers?.setLeader(this.#cluster === undefined);
+    const standing = this.#cluster?.standing;
+    this.#intakes.rustPeers?.setLeader(standing === undefined || isLeader(standing));
   }
 
   #addOrigin(origin: number, port: MessagePort, counters: SharedArrayBuffer): void {

@@ -40,6 +40,7 @@ export interface ClusterContext {
 /** From where on others write what this node held; undefined where all of it is written. */
 type HandedOver = Pick<Extract<FromCluster, { kind: "left" }>, "floor">;
 
+const STOPPING: CommandOutcome = { ok: false, message: "the node is stopping" };
 /** Longest wait for the cluster's clock. */
 const CLOCK_WAIT_MS = 1000;
 
@@ -58,6 +59,7 @@ export class ClusterControl {
   #standing: ClusterStanding;
   readonly #alarms: ClusterAlarms;
   #lastCommand = 0;
+  #hasEnded = false;
   /** Newest term of which the leader was known. */
   #ledIn: number | undefined;
 
@@ -164,6 +166,7 @@ export class ClusterControl {
 
   /** Tells the node something; resolves when it is done, or refused. */
   command(command: ClusterCommand): Promise<CommandOutcome> {
+    if (this.#hasEnded) return Promise.resolve(STOPPING);
     this.#lastCommand += 1;
     const id = this.#lastCommand;
     return new Promise((resolve) => {
@@ -240,7 +243,8 @@ export class ClusterControl {
   /** Nothing more comes from the thread; who waits for an answer gets one. */
   #end(): void {
     this.#markEnded();
-    for (const answer of this.#commands.values()) answer({ ok: false, message: "the node is stopping" });
+    this.#hasEnded = true;
+    for (const answer of this.#commands.values()) answer(STOPPING);
     this.#commands.clear();
   }
 

@@ -71,7 +71,7 @@ export type FromCluster =
   | { readonly kind: "resume" }
   /** Rows of intervals from `floor` on are stale, of all orders up to that one: they are written anew. */
   | { readonly kind: "yield"; readonly floor: number; readonly throughOrder: number }
-  /** floor: others have all intervals from it on, and write them; undefined where this node has written all. */
+  /** floor: others have all from that interval on, and write it; undefined where all is written. */
   | { readonly kind: "left"; readonly floor: number | undefined }
   | { readonly kind: "ended" };
 

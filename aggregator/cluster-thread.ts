@@ -191,7 +191,7 @@ class ClusterThread {
     this.#member?.add(delta);
   }
 
-  /** An agent writes nothing: its tables are dropped. The newest closed one stays, so that pages are not empty. */
+  /** An agent writes nothing: its tables are dropped. The newest closed one stays for its pages. */
   #dropTables(closedBelow: number): void {
     const dropped = this.#tables.filter((interval) => interval < closedBelow - 1);
     for (const interval of dropped) this.writer.drop(interval);
@@ -288,9 +288,10 @@ class ClusterThread {
   #tellLoss(): void {
     const member = this.#member;
     if (!this.#isLeaving || this.#hasLeft || !(member instanceof RunningMember)) return;
-    const held = member.node.view().intervals.filter(({ state }) => state !== "delivered");
-    const samples = held.reduce((sum, interval) => sum + interval.samples, 0);
-    if (samples > 0) this.log.error("cluster.samples_left", { samples, intervals: held.length });
+    const { intervals } = member.node.view();
+    const left = intervals.filter((one) => one.state !== "delivered" && one.samples > 0);
+    const samples = left.reduce((sum, interval) => sum + interval.samples, 0);
+    if (samples > 0) this.log.error("cluster.samples_left", { samples, intervals: left.length });
   }
 
   async #end(): Promise<void> {
@@ -302,7 +303,7 @@ class ClusterThread {
   }
 }
 
-/** From which interval on somebody else has what this node held, and writes it; undefined where nobody has. */
+/** From which interval on others have what this node held, and write it; undefined where nobody has. */
 function handedOverFrom(node: ClusterNode): number | undefined {
   const { role, peers } = node.view();
   const isSomebodyThere = peers.some(({ isConnected, isWitness }) => isConnected && !isWitness);

@@ -35,12 +35,18 @@ export interface Writing {
   readonly only?: Interval | undefined;
 }
 
+/** What own rows are made of; each call goes on from the one before. */
+type OwnRows = (
+  flush: Pick<Flush, "series" | "idleSeries" | "byteLength">,
+  durationMs: number,
+) => readonly OwnRow[];
+
 export class IntervalWriter {
   readonly #kept: Kept;
   readonly #counters: Counters<StoreCounter>;
   readonly #emit: EmitRows;
   /** Rows of the aggregator itself that go behind those of a flush. */
-  ownRows: ((flush: Flush, durationMs: number) => Iterable<OwnRow>) | undefined;
+  ownRows: OwnRows | undefined;
 
   constructor(kept: Kept, counters: Counters<StoreCounter>, emit: EmitRows) {
     this.#kept = kept;
@@ -82,6 +88,11 @@ export class IntervalWriter {
     counters.add("idleRows", idleRows);
     counters.set("flushMs", durationMs);
     return { ...label, series, rows, lines, durationMs };
+  }
+
+  /** An interval was written by another node: own rows of the next one count from here. */
+  passOwn(): void {
+    this.ownRows?.({ series: 0, idleSeries: 0, byteLength: 0 }, 0);
   }
 
   /**

@@ -33,15 +33,17 @@ export async function copyKept(
   bytesMax: number = COPY_BYTES_MAX,
 ): Promise<Uint8Array> {
   const turns = new Turns();
-  const earliest = await earliestCopied(kept, bytesMax, turns);
+  const share = await copiedShare(kept, bytesMax, turns);
   const open = new Map<number, Group>();
   const groups: Group[] = [];
-  let left = bytesMax;
+  let [earlyLeft, left] = [share.earlyBytes, bytesMax - share.earlyBytes];
   for (const view of kept.series()) {
     const seenIn = kept.seenIn(view);
     const bytes = ENTRY_KEY + view.end - view.start;
-    if (seenIn >= earliest && bytes <= left) {
-      left -= bytes;
+    const isEarly = seenIn === share.earliest;
+    if (seenIn >= share.earliest && bytes <= (isEarly ? earlyLeft : left)) {
+      if (isEarly) earlyLeft -= bytes;
+      else left -= bytes;
       let group = open.get(seenIn);
       if (group === undefined || group.length + bytes > GROUP_BYTES_MAX) {
         group = { seenIn, bytes: Buffer.alloc(GROUP_BYTES_MIN), length: 0 };
@@ -67,8 +69,12 @@ export async function copyKept(
   return Buffer.concat(parts);
 }
 
-/** Returns the earliest interval of which series have a place in the copy, those seen later having theirs. */
-async function earliestCopied(kept: Kept, bytesMax: number, turns: Turns): Promise<number> {
+/** Returns the earliest interval whose series have a place in the copy, and the room for these. */
+async function copiedShare(
+  kept: Kept,
+  bytesMax: number,
+  turns: Turns,
+): Promise<{ readonly earliest: number; readonly earlyBytes: number }> {
   const bytesBySeen = new Map<number, number>();
   for (const view of kept.series()) {
     const seenIn = kept.seenIn(view);
@@ -77,10 +83,10 @@ async function earliestCopied(kept: Kept, bytesMax: number, turns: Turns): Promi
   }
   let bytes = 0;
   for (const [seenIn, more] of [...bytesBySeen].sort(([one], [other]) => other - one)) {
+    if (bytes + more > bytesMax) return { earliest: seenIn, earlyBytes: bytesMax - bytes };
     bytes += more;
-    if (bytes > bytesMax) return seenIn;
   }
-  return Number.NEGATIVE_INFINITY;
+  return { earliest: Number.NEGATIVE_INFINITY, earlyBytes: 0 };
 }
 
 function addEntry(group: Group, { source, start, end, type, level }: IdleView): void {

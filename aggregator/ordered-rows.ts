@@ -1,4 +1,4 @@
-/** Rows of a cluster's orders, as the control thread takes them: for the sinks, or stale by the time they come. */
+/** Rows of a cluster's orders, as the control thread takes them: for the sinks, or stale when they come. */
 import type { RowBatch, RowOrder } from "./row.ts";
 import { DeliveryTicket } from "./sink/delivery-ticket.ts";
 import type { SinkSet } from "./sink-set.ts";
@@ -6,7 +6,7 @@ import type { SinkSet } from "./sink-set.ts";
 /** Told of each sink once that is done with an order's rows. */
 export type OrderProgress = (order: number, sink: string, isDelivered: boolean) => void;
 
-/** That another leader writes intervals from `floor` on, as far as orders up to `throughOrder` are concerned. */
+/** Another leader writes intervals from `floor` on; rows of orders up to `throughOrder` are stale. */
 export interface Yield {
   readonly floor: number;
   readonly throughOrder: number;

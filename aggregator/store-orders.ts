@@ -209,6 +209,7 @@ export class StoreOrders {
     if (open !== undefined) await writer.keep(open, index, () => turns.next(), isLate);
     if (isLate) return;
     this.#keptThrough = index;
+    writer.passOwn();
     // Nothing of it is written; but those whose time is over are forgotten, here as on every other node.
     for (const _ of kept.idle(index, (open?.terms ?? intervals.terms).spans)) {
       if (turns.isDue()) await turns.next();

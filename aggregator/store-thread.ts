@@ -246,7 +246,10 @@ class StoreThread {
   }
 
   #report(report: FlushReport): void {
-    this.#counters.set("flushLagMs", this.#nowMs() - (report.interval + 1) * this.#intervalMs);
+    // An amendment is late by nature.
+    if (report.revision === 0) {
+      this.#counters.set("flushLagMs", this.#nowMs() - (report.interval + 1) * this.#intervalMs);
+    }
     this.#tell({ kind: "flushed", report });
   }
 

@@ -128,7 +128,7 @@ export class Tables {
     return Math.min(this.#closedThrough, (differs?.interval ?? Number.MAX_SAFE_INTEGER) - 1);
   }
 
-  /** What outlives the intervals through this one came from somebody else, who had closed them as delivered. */
+  /** What outlives the intervals through this one came from somebody who had closed them as delivered. */
   keepElsewhere(through: number, registers: Rows<Register>): void {
     this.#closedThrough = Math.max(this.#closedThrough, through);
     this.#keptThrough = through;

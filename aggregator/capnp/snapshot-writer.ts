@@ -1,6 +1,7 @@
 /**
  * Labels what a peer listener gathers as an intake labels what it hears: at every snapshot boundary of the
- * wall clock, and always at an interval's end, a frame goes to the store, and tells which intervals are closed.
+ * wall clock, and always at an interval's end, a frame goes to the store, and tells which intervals are
+ * closed.
  */
 import { newFrame } from "../../shared/wire.ts";
 import { setBackIntervalsMax } from "../set-back.ts";

@@ -208,6 +208,10 @@ export class PeerLink {
           this.#events.onLost(server, reason);
         }
         this.#onClosed?.();
+        if (isRefusal && hasHello && this.#otherHello !== undefined) {
+          // In its words `here` is there.
+          refusal ??= compareHello(this.#hello.hello, this.#otherHello);
+        }
         if (!this.#isClosed) this.#fail(target, refusal ?? reason, refusal !== undefined || isRefusal);
       },
     });

@@ -84,7 +84,8 @@ export function forgottenCount(): u32 {
 
 /**
  * Keeps the series of the entries start..end as seen in an interval. most: series that the table may have.
- * isLate: the interval may lie before others, and what was seen in a later one stays as it is. Returns the address of the first entry that found no room; `end` when all did.
+ * isLate: the interval may lie before others, and what was seen in a later one stays as it is. Returns the
+ * address of the first entry that found no room; `end` when all did.
  */
 export function keepSeries(start: usize, end: usize, interval: f64, most: u32, isLate: bool): usize {
   let at = start;

@@ -4,6 +4,7 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { ClusterProcesses, type ClusterProcessesOptions } from "../support/cluster-processes.ts";
+import { sendDatagrams } from "../support/daemons.ts";
 import { waitFor } from "../support/wait-for.ts";
 
 const NAMES = ["a", "b", "c"];
@@ -60,5 +61,41 @@ test("a reload without the token's file is refused, and the node goes on", async
     assert.match(String(node.events("config.refused")[0]?.reason), /cluster\.token-file/);
     await rig.send("a", "after", 20);
     await rig.untilComplete();
+  });
+});
+
+test("a leader that leaves keeps the rows that nobody could make again", async () => {
+  const series = 4000;
+  const cluster = "consensus = none\nhold-bytes = 1m";
+  await withNodes({ names: NAMES, cluster, aggregator: "drain-timeout = 2s" }, async (rig) => {
+    const carbon = `spool-dir = ${join(rig.folder, "spool")}`;
+    await Promise.all([
+      rig.start("a", { cluster: "start-as-leader = yes", carbon }),
+      ...["b", "c"].map((name) => rig.start(name)),
+    ]);
+    await rig.leader();
+    await rig.carbon.stop();
+    for (let round = 1; round <= 3; round++) {
+      for (let first = 0; first < series; first += 10) {
+        const names = Array.from(
+          { length: 10 },
+          (_, each) => `${"many.".repeat(10)}${round}.${first + each}`,
+        );
+        await sendDatagrams(rig.node("b").ports[0]!, [names.map((name) => `${name}:1|c`).join("\n")]);
+      }
+      await rig.node("a").until(`rows of round ${round} to wait`, (metrics) => {
+        return (
+          metrics.sum("bioyino_sink_queued_rows") + metrics.sum("bioyino_sink_spooled_rows") >= round * series
+        );
+      });
+    }
+    await rig.stop("a");
+    assert.equal(await rig.leader(), "b");
+    await rig.start("a", { carbon });
+    await rig.carbon.restart();
+    await waitFor("all rows", () => {
+      const found = [...rig.points()].filter(([key]) => key.startsWith("many."));
+      return found.reduce((sum, [, value]) => sum + value, 0) === 3 * series;
+    });
   });
 });

@@ -1,4 +1,4 @@
-// Who leads, as people have it configured: delays, two members, witnesses, and the way in and out of a cluster.
+// Who leads, as it is configured: delays, two members, witnesses, and the way in and out of a cluster.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ test("a node that is to wait does not lead before", async () => {
   });
 });
 
-test("people hand leadership on by commands, and by transfer nobody leads whom they do not want", async () => {
+test("people hand leadership on by commands, and whoever was told last leads alone", async () => {
   await withRig({ names: ["a", "b"], cluster: "consensus = none" }, async (rig) => {
     await Promise.all([rig.start("a", "start-as-leader = yes"), rig.start("b", "start-delay = 1500ms")]);
     assert.equal(await rig.leader(), "a");

@@ -1,5 +1,6 @@
 // Who belongs to a cluster, and who is turned away: by processes that are reloaded and that differ.
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { test } from "node:test";
 import { ClusterProcesses, type MemberChanges } from "../support/cluster-processes.ts";
 import { RowFile } from "../support/row-file.ts";
@@ -61,6 +62,47 @@ test("a fourth member joins by reloads one at a time, and one of the first leave
   }
 });
 
+test("a machine is replaced under its name, moves to another address, and has no twin", async () => {
+  const rig = await ClusterProcesses.open({ names: NAMES, spare: ["x"], cluster: "consensus = none" });
+  const place = rig.placeOf("x").replace("x@", "");
+  try {
+    await Promise.all(NAMES.map((name) => rig.start(name, name === "a" ? "start-as-leader = yes" : "")));
+    await rig.send("c", "before", 20);
+    await rig.untilComplete();
+    await rig.kill("c");
+    rmSync(rig.stateDir("c"), { recursive: true });
+    const first = await rig.start("c");
+    await untilAgreed(rig, 2);
+    assert.equal(first.events("state.received").length, 1);
+    await rig.send("c", "replaced", 20);
+    await rig.untilComplete();
+
+    const twin = await rig.start("c", { cluster: `listen = ${place}`, aggregator: "state-dir =" });
+    const pattern = /two nodes claim the name "c"/;
+    await waitFor("the twin to be turned away", async () => {
+      const { alarms } = await rig.status("c");
+      const isTold = ["a", "b"].every((name) =>
+        rig
+          .node(name)
+          .events("peer.refused")
+          .some(({ reason }) => pattern.test(String(reason))),
+      );
+      return isTold && alarms.filter((text) => pattern.test(text)).length === 2;
+    });
+    await Promise.all([first.stop(), twin.stop()]);
+
+    await rig.start("c", `listen = ${place}`);
+    for (const name of ["a", "b"]) {
+      await rig.reload(name, (text) => text.replace(rig.placeOf("c"), `c@${place}`));
+    }
+    await untilAgreed(rig, 2);
+    await rig.send("c", "moved", 20);
+    await rig.untilComplete();
+  } finally {
+    await rig.close();
+  }
+});
+
 /** What nodes have otherwise than a and b, by their names, and what both sides say of it. */
 const DIFFERENT: Readonly<Record<string, readonly [(rig: ClusterProcesses) => MemberChanges, RegExp]>> = {
   c: [() => ({ aggregator: "interval = 2s" }), /aggregator\.interval is "(1|2)s" here/],
@@ -99,6 +141,35 @@ test("who differs is turned away within a second, and both say in what", async (
       assert.ok(tookMs < 1000, `${name} was refused after ${tookMs} ms`);
     }
     for (const name of ["a", "b"]) await rig.send(name, "hits", 20);
+    await rig.untilComplete();
+  } finally {
+    await rig.close();
+  }
+});
+
+test("what is computed changes node by node: they part, lines wait, and nothing is lost", async () => {
+  const before = "update-count-threshold = 7";
+  const rig = await ClusterProcesses.open({ names: NAMES, sections: { aggregation: before } });
+  try {
+    await rig.startAll();
+    const first = await rig.leader();
+    const others = NAMES.filter((name) => name !== first);
+    const change = (text: string) => text.replace(before, "update-count-threshold = 9");
+    await rig.reload(first, change);
+    const parted = async (name: string, other: string, [own, theirs]: readonly number[]) => {
+      const words = `aggregation.update-count-threshold is "${own}" here and "${theirs}" there`;
+      const { members } = (await rig.status(name)).cluster;
+      return members.some(({ node, fault }) => node === other && fault === words);
+    };
+    await waitFor("them to part, each in its own words", async () => {
+      const said = others.map((other) =>
+        Promise.all([parted(first, other, [9, 7]), parted(other, first, [7, 9])]),
+      );
+      return (await Promise.all(said)).flat().every(Boolean);
+    });
+    for (const name of NAMES) await rig.send(name, "apart", 20);
+    for (const name of others) await rig.reload(name, change);
+    await untilAgreed(rig, 2);
     await rig.untilComplete();
   } finally {
     await rig.close();

@@ -1,4 +1,4 @@
-// Members whose leader a store outside chooses: etcd as it is, Consul and Kubernetes as fakes in this process.
+// Members whose leader a store outside chooses: etcd as it is, Consul and Kubernetes as fakes.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -75,7 +75,7 @@ test("etcd chooses; while it is away the leader ends with its key, and lines wai
   }
 });
 
-test("Consul chooses; a session that ends takes leadership along, and a stop frees the lock at once", async () => {
+test("Consul chooses; leadership goes with the session, and a stop frees the lock at once", async () => {
   const consul = await FakeConsul.start(systemClock);
   consul.token = "a-token-of-consul";
   const key = "service/test/leader";

@@ -133,21 +133,27 @@ function lagsOf(rig: FaultRig, writes: readonly CarbonWrite[]): ReadonlyMap<numb
   return balanceOf(question).lags;
 }
 
-const CUTS = 40;
-const SHORT_CUTS = 8;
+const CUTS = 30;
+const SHORT_CUTS = 5;
+/** Small, and with more names in each datagram, so that a flush takes many connections. */
+const CHUNK_BYTES = 4096;
+const MORE_NAMES = 10;
 
 const carbonResets: Check = {
   ids: ["R20"],
   runs: 1,
   shortRuns: 1,
   run: (context) =>
-    withRig(context, { carbon: "chunk-bytes = 4k" }, async (rig) => {
+    withRig(context, { carbon: `chunk-bytes = ${CHUNK_BYTES}` }, async (rig) => {
       const cuts = context.isShort ? SHORT_CUTS : CUTS;
       const { random } = context;
+      rig.source.extra = (_, number) =>
+        Array.from({ length: MORE_NAMES }, (_, index) => `more.${number}.${index}:1|c`).join("\n");
       // Each second connection, so that there is an end; anywhere in its chunk.
       rig.carbon.behave({
         kind: "reset",
-        afterBytes: () => (random.between(0, 2) < 1 ? random.between(1, 4096) | 0 : Number.POSITIVE_INFINITY),
+        afterBytes: () =>
+          random.between(0, 2) < 1 ? random.between(1, CHUNK_BYTES) | 0 : Number.POSITIVE_INFINITY,
       });
       while (rig.carbon.resets < cuts) await lasting(100);
       rig.carbon.behave({ kind: "ack" });

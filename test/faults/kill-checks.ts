@@ -94,8 +94,8 @@ const KILL_RIG: RigOptions = { snapshotMs: SNAPSHOT_MS };
 
 const killLeader: Check = {
   ids: ["R1", "R9"],
-  runs: 20,
-  shortRuns: 2,
+  runs: 15,
+  shortRuns: 1,
   run: (context) =>
     withRig(context, KILL_RIG, async (rig) => {
       const words = { id: "R1", title: "leader killed" };
@@ -115,7 +115,7 @@ const killLeader: Check = {
 
 const killFollower: Check = {
   ids: ["R2"],
-  runs: 12,
+  runs: 10,
   shortRuns: 0,
   run: (context) =>
     withRig(context, KILL_RIG, async (rig) => {

@@ -117,7 +117,7 @@ function lagsWithin(lags: ReadonlyMap<number, number>, fromMs: number, toMs: num
 
 const deadPeer: Check = {
   ids: ["R6"],
-  runs: 3,
+  runs: 2,
   shortRuns: 0,
   run: (context) =>
     withRig(context, {}, async (rig) => {

@@ -7,6 +7,7 @@ import { LOAD_CHECKS } from "./load-checks.ts";
 import { OUTSIDE_CHECKS } from "./outside-checks.ts";
 import { PARTITION_CHECKS } from "./partition-checks.ts";
 import { PAUSE_CHECKS } from "./pause-checks.ts";
+import { REAL_CARBON_CHECKS } from "./real-carbon-check.ts";
 import { RESTART_CHECKS } from "./restart-checks.ts";
 import { STORM_CHECKS } from "./storm-check.ts";
 
@@ -16,6 +17,7 @@ export const CHECKS: readonly Check[] = [
   ...PARTITION_CHECKS,
   ...RESTART_CHECKS,
   ...CARBON_CHECKS,
+  ...REAL_CARBON_CHECKS,
   ...CLOCK_CHECKS,
   ...LOAD_CHECKS,
   ...OUTSIDE_CHECKS,

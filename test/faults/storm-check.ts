@@ -111,7 +111,7 @@ class Storm {
 
 const storm: Check = {
   ids: ["R36"],
-  runs: 20,
+  runs: 15,
   shortRuns: 0,
   run: (context) =>
     withRig(context, {}, async (rig) => {

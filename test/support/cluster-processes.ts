@@ -154,7 +154,7 @@ export class ClusterProcesses {
     return node;
   }
 
-  /** Has a node read its file again, of which the text is changed. Resolves to the paths of what applies now. */
+  /** Has a node read its file again with another text. Resolves to the paths of what applies now. */
   async reload(name: string, change: (text: string) => string): Promise<string[]> {
     const node = this.#nodes.get(name)!;
     const reloads = () => node.events("config.reloaded");

@@ -19,6 +19,9 @@ export interface SentItem {
   readonly count: number;
 }
 
+/** How names begin that belong to one datagram alone. */
+export const SINGLE_PREFIX = "f.";
+
 /** Counter that all datagrams of all nodes add their lines to. */
 export const TOTAL_NAME = "t.all";
 
@@ -84,7 +87,7 @@ export class FaultSource {
   #tick(): void {
     for (const node of this.#active) {
       const number = this.#number++;
-      const name = `f.${node}.${number}`;
+      const name = `${SINGLE_PREFIX}${node}.${number}`;
       this.items.push({ name, node, atMs: Date.now(), count: LINES });
       const shared = `${TOTAL_NAME}:${LINES}|c\n${levelName(node)}:+1|g\n${timerName(node)}:${number % 50}|ms\n`;
       this.#sockets.get(node)!.send(`${name}:1|c\n`.repeat(LINES) + shared + this.extra(node, number));

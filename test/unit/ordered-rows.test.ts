@@ -47,7 +47,7 @@ test("rows of an order that was made behind a word wait for it, and are not drop
   assert.equal(rows.openCount, 0);
 });
 
-test("what an order still sends after its interval was taken over is dropped, and leaves nothing", async () => {
+test("what an order sends after its interval was taken over is dropped, and leaves nothing", async () => {
   const { sinks, rows, told } = await setUp();
   rows.accept(batch("early", false), orderOf(1, 0));
   assert.equal(rows.openCount, 1);

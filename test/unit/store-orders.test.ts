@@ -1,4 +1,4 @@
-/** The store as a cluster drives it: any node that folds the same deltas in the same order writes the same. */
+/** The store as a cluster drives it: who folds the same deltas in the same order writes the same. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StoreOrders, type StoreReply, type WriteRows } from "../../aggregator/store-orders.ts";
@@ -196,4 +196,17 @@ test("many intervals are open at a time where others bound them", async () => {
   await node.fold(...frames);
   assert.deepEqual(await node.write(FIRST + 11), { a: 1 });
   assert.deepEqual(node.replies, []);
+});
+
+test("own rows count from the interval before, whichever node wrote that", async () => {
+  const node = await newNode(1n);
+  let asked = 0;
+  node.store.writer.ownRows = () => {
+    asked += 1;
+    return [{ name: Buffer.from("own"), value: asked }];
+  };
+  await node.close(FIRST);
+  assert.deepEqual(await node.write(FIRST + 1), { own: 2 });
+  await node.close(FIRST + 1);
+  assert.equal(asked, 2, "what is closed behind its writing was counted");
 });
