@@ -106,10 +106,12 @@ function ownAlarms({ view }: ClusterStanding): Alarm[] {
 }
 
 /** What differs between this node and others, which takes a person to mend. */
-function linkAlarms({ links }: ClusterStanding): Alarm[] {
+function linkAlarms({ role, links }: ClusterStanding): Alarm[] {
   return links.flatMap(({ name, refusal, warning }) => {
     if (refusal !== undefined) {
-      return { key: `refusal ${name}`, text: `${name} and this node turn each other away: ${refusal}` };
+      // An agent goes from one to the next, and does not wait for a certain one.
+      const who = role === "agent" ? "members" : name;
+      return { key: `refusal ${name}`, text: `${who} and this node turn each other away: ${refusal}` };
     }
     return warning === undefined ? [] : { key: `warning ${name}`, text: `${name}: ${warning}` };
   });

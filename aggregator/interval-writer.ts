@@ -106,7 +106,7 @@ export class IntervalWriter {
     isLate = false,
   ): Promise<void> {
     if (terms.spans.types.length === 0) return;
-    for (const part of interval.seenSeries(terms.spans.types, false)) {
+    for (const part of interval.seenSeries(terms.spans.types)) {
       this.#counters.add("forgottenBases", this.#kept.keep(part, k, isLate));
       await pause();
     }

@@ -25,6 +25,13 @@ import { applyLimits, type LimitOptions, REFUSALS } from "./limits.ts";
 const MEMORY_BESIDE_HEAP_BYTES = 576 << 20;
 /** What outlives an interval is handed over in parts of this size: all together it may be too much. */
 export const SEEN_PART_BYTES = 1 << 20;
+/**
+ * Which gauges seenSeries() visits: all, those that were changed and have nothing to start from, and those that
+ * were changed and not set: with their level, or with the one that they started from.
+ */
+export type SeenGauges = (typeof SEEN_GAUGES)[number];
+// The order is the code of SEEN_* in kernel/keep.ts.
+const SEEN_GAUGES = ["all", "baseless", "changed", "bases"] as const;
 /** Behind a part of levels that are adopted the kernel needs a little room. */
 const ADOPTING_BYTES = 64;
 /** Memory grows by steps; what the last one is ahead of the need is not counted as held. */
@@ -210,17 +217,19 @@ export class Interval {
 
   /**
    * Visits entries of the series that have updates (see kernel/keep.ts), part by part. types: their codes.
-   * isBaseless: only gauges that were changed and not set. A part is readable and may be changed until the
+   * wanted: of gauges. A part is readable and may be changed until the
    * next, or until something is merged.
    */
-  *seenSeries(types: readonly number[], isBaseless: boolean): Generator<Uint8Array, void, void> {
+  *seenSeries(types: readonly number[], wanted: SeenGauges = "all"): Generator<Uint8Array, void, void> {
     const { exports, memory } = this.kernel;
     const start = addressOf(exports.inputAddress());
     const bytesMax = Math.min(SEEN_PART_BYTES, this.#inputBytesMax - ADOPTING_BYTES);
     const mask = types.reduce((sum, type) => sum | (1 << type), 0);
     let from = 0;
     do {
-      const end = addressOf(exports.writeSeen(start, start + bytesMax, from, mask, isBaseless));
+      const end = addressOf(
+        exports.writeSeen(start, start + bytesMax, from, mask, SEEN_GAUGES.indexOf(wanted)),
+      );
       from = exports.nextSeenRecord();
       this.#inputBytesMet = Math.max(this.#inputBytesMet, end - start);
       yield new Uint8Array(memory.buffer, start, end - start);

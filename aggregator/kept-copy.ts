@@ -7,7 +7,7 @@
  * Entries are those of kernel/keep.ts.
  */
 import type { IdleView, Kept } from "./kept.ts";
-import { areEntries, ENTRY_KEY, ENTRY_LEVEL } from "./level-entries.ts";
+import { areEntries, ENTRY_IS_SET, ENTRY_KEY, ENTRY_LEVEL, ENTRY_TYPE } from "./level-entries.ts";
 import { Turns } from "./turns.ts";
 
 const VERSION = 1;
@@ -50,7 +50,7 @@ export async function copyKept(
         open.set(seenIn, group);
         groups.push(group);
       }
-      addEntry(group, view);
+      addEntry(group, view, kept.setIn(view) === seenIn);
     }
     // What is visited may move meanwhile.
     if (turns.isDue()) await turns.next();
@@ -89,7 +89,7 @@ async function copiedShare(
   return { earliest: Number.NEGATIVE_INFINITY, earlyBytes: 0 };
 }
 
-function addEntry(group: Group, { source, start, end, type, level }: IdleView): void {
+function addEntry(group: Group, { source, start, end, type, level }: IdleView, isSet: boolean): void {
   const at = group.length;
   const keyBytes = end - start;
   group.length += ENTRY_KEY + keyBytes;
@@ -100,7 +100,8 @@ function addEntry(group: Group, { source, start, end, type, level }: IdleView): 
     group.bytes = grown;
   }
   group.bytes.writeUInt16LE(keyBytes, at);
-  group.bytes.writeUInt16LE(type, at + 2);
+  group.bytes.writeUInt8(type, at + ENTRY_TYPE);
+  group.bytes.writeUInt8(Number(isSet), at + ENTRY_IS_SET);
   group.bytes.writeDoubleLE(level, at + ENTRY_LEVEL);
   source.copy(group.bytes, at + ENTRY_KEY, start, end);
 }

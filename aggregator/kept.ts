@@ -104,7 +104,7 @@ export class Kept {
   *levels(interval: Interval, k: number, spans: IdleSpans): Generator<Uint8Array, void, void> {
     const { exports, memory } = this.#kernel;
     if (exports.tableSeries() === 0) return;
-    for (const part of interval.seenSeries([GAUGE], true)) {
+    for (const part of interval.seenSeries([GAUGE], "baseless")) {
       const start = this.#putInput(part);
       exports.fillLevels(start, start + part.length, k - spans.kept[GAUGE]!);
       part.set(new Uint8Array(memory.buffer, start, part.length));
@@ -216,6 +216,37 @@ export class Kept {
   /** Returns the interval in which a series that is being visited was seen last. */
   seenIn(view: IdleView): number {
     return this.#kernel.exports.seenIn(view.record);
+  }
+
+  /** Returns the interval in which a gauge that is being visited was set last; minus infinity for none. */
+  setIn(view: IdleView): number {
+    return this.#kernel.exports.keptSetIn(view.record);
+  }
+
+  /** What is kept of a gauge: minus infinity and NaN where nothing is. */
+  gauge(key: Uint8Array): { readonly seenIn: number; readonly setIn: number; readonly level: number } {
+    const { exports } = this.#kernel;
+    const record = this.#findGauge(key);
+    if (record === 0) {
+      return { seenIn: Number.NEGATIVE_INFINITY, setIn: Number.NEGATIVE_INFINITY, level: Number.NaN };
+    }
+    return {
+      seenIn: exports.seenIn(record),
+      setIn: exports.keptSetIn(record),
+      level: exports.keptLevel(record),
+    };
+  }
+
+  /** Changes the level of a gauge, if one is kept. */
+  change(key: Uint8Array, change: number): void {
+    const record = this.#findGauge(key);
+    if (record !== 0) this.#kernel.exports.changeKept(record, change);
+  }
+
+  #findGauge(key: Uint8Array): number {
+    const { exports } = this.#kernel;
+    const record = addressOf(exports.lookUp(this.#putInput(key), key.length, GAUGE));
+    return record !== 0 && exports.isKept(record) ? record : 0;
   }
 
   /** Forgets a series that is being visited. */

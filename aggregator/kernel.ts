@@ -71,7 +71,7 @@ export interface AggregatorExports {
   setScratchMax(bytesMax: number): void;
   aggregateSeries(record: number): number;
   resultsAddress(): number;
-  writeSeen(target: number, end: number, from: number, types: number, isBaseless: boolean): number;
+  writeSeen(target: number, end: number, from: number, types: number, wanted: number): number;
   nextSeenRecord(): number;
   adoptLevels(start: number, end: number): void;
   keepSeries(start: number, end: number, interval: number, most: number, isLate: boolean): number;
@@ -81,6 +81,8 @@ export interface AggregatorExports {
   seenIn(record: number): number;
   setSeenIn(record: number, interval: number): void;
   keptLevel(record: number): number;
+  keptSetIn(record: number): number;
+  changeKept(record: number, change: number): void;
   forgetKept(record: number): void;
   forgetKeptBefore(interval: number): void;
   earliestSeen(present: number): number;

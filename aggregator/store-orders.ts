@@ -5,6 +5,7 @@
 import type { Counters } from "../shared/counters.ts";
 import { FRAME_HEADER_BYTES, newFrame } from "../shared/wire.ts";
 import type { StoreCounter } from "./counters.ts";
+import { GaugeTrail } from "./gauge-trail.ts";
 import { Interval } from "./interval.ts";
 import { adoptKept, copyKept } from "./kept-copy.ts";
 import { countEntries, withLevel } from "./level-entries.ts";
@@ -66,12 +67,15 @@ const LEVELS_BYTES_MAX = 32 << 20;
 
 export class StoreOrders {
   readonly #store: Store;
+  readonly #trail: GaugeTrail;
   readonly #label: LevelsLabel;
   readonly #counters: Counters<StoreCounter>;
   readonly #reply: (reply: StoreReply) => void;
   readonly #levelsBytesMax: number;
   /** Newest interval whose series are kept. */
   #keptThrough = Number.NEGATIVE_INFINITY;
+  /** Newest interval that the trail of gauges knows of. */
+  #trailThrough = Number.NEGATIVE_INFINITY;
   /** Interval whose table, as it is, has been kept while it was written. */
   #keptTable: number | undefined;
   #levelsSequence = 0;
@@ -86,6 +90,7 @@ export class StoreOrders {
     levelsBytesMax: number = LEVELS_BYTES_MAX,
   ) {
     this.#store = store;
+    this.#trail = new GaugeTrail(store.kept);
     this.#label = label;
     this.#counters = counters;
     this.#reply = reply;
@@ -121,7 +126,11 @@ export class StoreOrders {
     const turns = new Turns();
     let bytes = 0;
     if (open !== undefined) {
-      for (const part of this.#store.kept.levels(open.interval, interval, open.terms.spans)) {
+      const isClosed = interval <= this.#keptThrough;
+      const found = isClosed
+        ? this.#trail.levels(open.interval, interval)
+        : this.#store.kept.levels(open.interval, interval, open.terms.spans);
+      for (const part of found) {
         const levels = withLevel(part);
         if (bytes + levels.length > this.#levelsBytesMax) {
           this.#counters.add("forgottenBases", countEntries(levels));
@@ -199,6 +208,10 @@ export class StoreOrders {
     const open = this.#store.intervals.get(index);
     if (this.#keptTable !== index) await this.#keep(index, open);
     this.#keptTable = undefined;
+    if (index > this.#trailThrough) {
+      this.#trailThrough = index;
+      if (open !== undefined) this.#trail.close(index, open.interval);
+    } else if (open !== undefined) this.#trail.closeLate(index, open.interval);
     this.#store.closeTable(index);
   }
 
@@ -225,6 +238,9 @@ export class StoreOrders {
   #import(kept: Uint8Array): void {
     const through = adoptKept(this.#store.kept, kept);
     if (through === undefined) this.#counters.add("invalidFrames", 1);
-    else this.#keptThrough = Math.max(this.#keptThrough, through);
+    else {
+      this.#keptThrough = Math.max(this.#keptThrough, through);
+      this.#trailThrough = Math.max(this.#trailThrough, through);
+    }
   }
 }

@@ -6,6 +6,7 @@
 import { Decision, firstManifest, firstPlan, nextPlan, type Plan } from "./decision.ts";
 import { Delivery } from "./delivery.ts";
 import type { Delta } from "./delta.ts";
+import { isSameOrder } from "./fold-order.ts";
 import type { HeldInterval } from "./held-interval.ts";
 import { withDeltas } from "./manifest.ts";
 import type { IntentAck } from "./message.ts";
@@ -123,7 +124,7 @@ export class IntervalLeader {
       if (decision === undefined) this.#consider(entry, isTurn, nowMs);
       else {
         if (haveSinksChanged) this.#delivery.conclude(entry.interval, decision);
-        this.#pursue(entry, decision, nowMs);
+        this.#pursue(entry, decision, isTurn, nowMs);
       }
       if (!this.#parts.tables.isClosed(entry) && !entry.isUnmergeable) isTurn = false;
     }
@@ -152,28 +153,42 @@ export class IntervalLeader {
     }
     if (!this.#isDue(entry, nowMs) || !this.#search.isOver(entry, nowMs)) return;
     if (!isTurn && !this.#parts.tables.isClosed(entry)) return;
-    if (entry.register !== undefined) this.#decide(entry, nextPlan(entry, undefined), nowMs);
-    else this.#prepare(entry);
+    this.#propose(entry, undefined, isTurn, nowMs);
   }
 
-  /** Has the writer say what the interval starts from; that is one more delta of it, the last. */
-  #prepare(entry: HeldInterval): void {
+  /**
+   * written: what this leader has written of it before. isTurn: whether all intervals below are closed, so that
+   * what gauges start from can be told.
+   */
+  #propose(entry: HeldInterval, written: Decision | undefined, isTurn: boolean, nowMs: number): void {
+    const { pending } = entry;
+    const plan = pending === undefined ? firstPlan(firstManifest(entry)) : nextPlan(entry, written);
+    // What is written again as it was decided has its levels already.
+    const isRepetition = pending !== undefined && isSameOrder(plan.manifest, pending.slot.manifest);
+    if (isRepetition || !isTurn) this.#decide(entry, plan, nowMs);
+    else this.#prepare(entry, plan);
+  }
+
+  /** Has the writer say what gauges of the interval start from; that is one more delta of it, the last. */
+  #prepare(entry: HeldInterval, plan: Plan): void {
     const { tables, world } = this.#parts;
     const question = {};
+    const { pending } = entry;
     this.#preparing.set(entry.interval, question);
     entry.isHeldBack = true;
-    const manifest = firstManifest(entry);
-    tables.ensure(entry, manifest);
+    tables.ensure(entry, plan.manifest);
     world.writer.prepare(entry.interval, (levels) => {
       if (this.#preparing.get(entry.interval) !== question) return;
       this.#preparing.delete(entry.interval);
-      if (entry.register !== undefined) {
+      if (entry.pending?.slot !== pending?.slot) {
         // Somebody had decided before, who was not heard until now.
         tables.release(entry);
         return;
       }
       const last = levels === undefined ? [] : this.#addLevels(entry, levels);
-      this.#decide(entry, firstPlan(withDeltas(manifest, last)), world.clock.monotonicMs());
+      const added = plan.cause === "amend" ? withDeltas(plan.added, last) : plan.added;
+      const manifest = withDeltas(plan.manifest, last);
+      this.#decide(entry, { ...plan, manifest, added }, world.clock.monotonicMs());
       this.#poke();
     });
   }
@@ -215,7 +230,8 @@ export class IntervalLeader {
     this.#poke();
   }
 
-  #pursue(entry: HeldInterval, decision: Decision, nowMs: number): void {
+  #pursue(entry: HeldInterval, decision: Decision, isTurn: boolean, nowMs: number): void {
+    if (this.#preparing.has(entry.interval)) return;
     if (decision.phase === "intent") this.#pursueIntent(entry, decision, nowMs);
     else if (decision.mustRewrite) {
       if (nowMs < this.#leaseUntilMs && this.#isHeld(entry, decision)) {
@@ -223,7 +239,7 @@ export class IntervalLeader {
       }
     } else if (entry.size > decision.size) {
       if (nowMs - decision.writtenMs < AMEND_MS || !this.#search.isOver(entry, nowMs)) return;
-      this.#decide(entry, nextPlan(entry, decision), nowMs);
+      this.#propose(entry, decision, isTurn, nowMs);
     } else this.#settle(entry, decision, nowMs);
   }
 
@@ -232,8 +248,8 @@ export class IntervalLeader {
     if (isNewer(entry.register!.pending, decision.slot)) return;
     if (nowMs - decision.sentMs >= TIMES.intentMs) this.#resendIntent(entry.interval, decision, nowMs);
     const needed = settings.quorum === "one" ? 1 : peers.majority;
-    if (!decision.recordedBy.has(settings.name) || decision.recordedBy.size < needed) return;
-    const hasCopies = decision.heldBy.size >= Math.min(2, peers.dataCount);
+    if (!decision.recordedBy.has(settings.name) || peers.countOf(decision.recordedBy) < needed) return;
+    const hasCopies = peers.countOf(decision.heldBy) >= Math.min(2, peers.dataCount);
     const isHopeless = nowMs - decision.decidedMs >= TIMES.degradedMs || peers.liveData(nowMs).length === 0;
     if (!hasCopies && !isHopeless) return;
     if (nowMs >= this.#leaseUntilMs || !this.#isHeld(entry, decision)) return;

@@ -100,6 +100,13 @@ export class Peers {
     return this.#members.find(({ name }) => name === this.#name);
   }
 
+  /** How many of these are members now, this one included: others' words count no more. */
+  countOf(names: Iterable<string>): number {
+    let count = 0;
+    for (const name of names) if (this.#peers.has(name) || (name === this.#name && this.isSelfMember)) count += 1;
+    return count;
+  }
+
   get(name: string): Peer | undefined {
     return this.#peers.get(name);
   }

@@ -42,7 +42,7 @@ export class Recovery {
   isOver(nowMs: number): boolean {
     const { peers, settings } = this.#parts;
     if (this.#term === undefined) return false;
-    if (settings.quorum === "majority") return this.#answered.size + 1 >= peers.majority;
+    if (settings.quorum === "majority") return peers.countOf(this.#answered) + 1 >= peers.majority;
     // Where people choose, whoever is there is heard, and nobody else is waited for.
     const live = peers.all().filter((peer) => peer.isLive(nowMs));
     const haveAllAnswered = live.length > 0 && live.every(({ name }) => this.#answered.has(name));

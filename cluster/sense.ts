@@ -1,11 +1,10 @@
 /** Whether what a peer says makes sense where it could hurt. What the wire can see, its codec has seen. */
 import type { Delta } from "./delta.ts";
+import { isTerm } from "./election/kept-vote.ts";
 import { DeltaSet, type Manifest, sizeOf } from "./manifest.ts";
 import type { Message } from "./message.ts";
 import type { Register, Slot } from "./register.ts";
 
-/** No cluster gets there in any time; a higher one would leave no room for elections. */
-const TERM_MAX = 2 ** 52;
 /** Deltas of one interval. */
 const DELTAS_MAX = 1_000_000;
 const RUNS_MAX = 200_000;
@@ -14,11 +13,6 @@ const REVISION_MAX = 2 ** 31;
 
 function isCount(value: number): boolean {
   return Number.isSafeInteger(value) && value >= 0;
-}
-
-/** Whether a number can be a term. */
-export function isSoundTerm(term: number): boolean {
-  return isCount(term) && term <= TERM_MAX;
 }
 
 function isSoundSource(source: string): boolean {
@@ -42,7 +36,7 @@ export function isSoundManifest(manifest: Manifest): boolean {
 }
 
 function isSoundSlot({ term, revision, manifest }: Slot): boolean {
-  const isNumbered = isSoundTerm(term) && isCount(revision) && revision >= 1 && revision <= REVISION_MAX;
+  const isNumbered = isTerm(term) && isCount(revision) && revision >= 1 && revision <= REVISION_MAX;
   return isNumbered && isSoundManifest(manifest);
 }
 
@@ -59,11 +53,11 @@ function areSound<T>(rows: readonly (readonly [number, T])[], isSound: (value: T
 export function isSoundMessage(message: Message): boolean {
   switch (message.kind) {
     case "beat":
-      return isSoundTerm(message.term) && isCount(message.floor);
+      return isTerm(message.term) && isCount(message.floor);
     case "stale":
     case "query":
     case "take-over":
-      return isSoundTerm(message.term);
+      return isTerm(message.term);
     case "clock-request":
       return Number.isFinite(message.askedMs);
     case "clock-answer":
@@ -74,7 +68,7 @@ export function isSoundMessage(message: Message): boolean {
       return isSoundManifest(message.held);
     case "query-answer":
       return (
-        isSoundTerm(message.term) &&
+        isTerm(message.term) &&
         isCount(message.forgottenBelow ?? 0) &&
         areSound(message.registers, isSoundRegister) &&
         areSound(message.held, isSoundManifest)
@@ -83,7 +77,7 @@ export function isSoundMessage(message: Message): boolean {
     case "done":
       return isCount(message.interval) && isSoundSlot(message);
     case "intent-ack":
-      return isSoundTerm(message.term) && isSoundManifest(message.besides);
+      return isTerm(message.term) && isSoundManifest(message.besides);
     case "pull":
       return isCount(message.interval) && isSoundManifest(message.wanted);
     case "digest":

@@ -114,8 +114,13 @@ function decodeRegister(text: string): Register | undefined {
 }
 
 function decodeSlot(value: unknown): Slot {
-  const { term, revision, manifest } = value as { term: unknown; revision: unknown; manifest: Runs };
-  return { term: countOf(term), revision: countOf(revision), manifest: decodeManifest(manifest) };
+  const { term, revision, manifest, isInDoubt } = value as { [K in keyof Slot]: unknown };
+  const slot = {
+    term: countOf(term),
+    revision: countOf(revision),
+    manifest: decodeManifest(manifest as Runs),
+  };
+  return isInDoubt === true ? { ...slot, isInDoubt } : slot;
 }
 
 function decodeManifest(runs: Runs): Manifest {

@@ -65,6 +65,8 @@ export {
   forgottenCount,
   isKept,
   keepSeries,
+  keptSetIn,
+  changeKept,
   keptLevel,
   lookUp,
   nextIdle,

@@ -3,7 +3,9 @@
  * each was seen last, and which level a gauge had. What goes from one table to another goes as entries:
  *
  *   record   12 u32 1 while it is kept, 0 once forgotten   16 f64 interval   24 f64 level
- *   entry     0 u16 key bytes   2 u8 type   3 u8 0   4 f64 level, NaN for none   12 key
+ *            32 f64 interval in which a gauge was set last, and not only changed
+ *   entry     0 u16 key bytes   2 u8 type   3 u8 1 for a gauge that was set, else 0
+ *             4 f64 level, NaN for none   12 key
  */
 import { mergeGauge, resolveGauge } from "./gauge";
 import {
@@ -12,6 +14,7 @@ import {
   hashKey,
   insertSeries,
   RECORD_A,
+  RECORD_B,
   RECORD_FLAGS,
   RECORD_HEAD,
   RECORD_KEY,
@@ -29,7 +32,13 @@ import {
 
 const ENTRY_LEVEL = 4;
 const ENTRY_KEY: usize = 12;
+const ENTRY_IS_SET = 3;
 const HAS_ABSOLUTE: u32 = 1;
+/** What writeSeen() writes of gauges: all with their level, those that need one to start from, or ... */
+const SEEN_BASELESS: u32 = 1;
+/** ... those that were only changed, with their level, or with the one that they started from. */
+const SEEN_CHANGED: u32 = 2;
+const SEEN_BASES: u32 = 3;
 /** A base is older than anything that a line says. */
 const BASE_STAMP: f64 = 0;
 
@@ -38,25 +47,30 @@ export let nextSeen: usize = 0;
 
 /**
  * Writes an entry for each series that has updates, from a record on (0 for the first) and as far as there
- * is room before `end`. types: a bit for each type that is wanted. isBaseless: only gauges that were changed
- * and not set. A gauge whose level is no number is left out. Returns the address behind the last entry.
+ * is room before `end`. types: a bit for each type that is wanted. wanted: 0 for all, or one of SEEN_*, for
+ * gauges. A gauge whose level is no number is left out. Returns the address behind the last entry.
  */
-export function writeSeen(target: usize, end: usize, from: usize, types: u32, isBaseless: bool): usize {
+export function writeSeen(target: usize, end: usize, from: usize, types: u32, wanted: u32): usize {
   let at = target;
   nextSeen = from == 0 ? firstSeries : from;
   for (; nextSeen != 0; nextSeen = usize(load<u32>(nextSeen, RECORD_NEXT))) {
     const type = typeOf(nextSeen);
     if (load<u32>(nextSeen, RECORD_UPDATES) == 0 || ((types >> type) & 1) == 0) continue;
     let level: f64 = NaN;
+    let isSet = false;
     if (type == TYPE_GAUGE) {
-      if (isBaseless && (u32(load<u8>(nextSeen, RECORD_FLAGS)) & HAS_ABSOLUTE) != 0) continue;
-      level = resolveGauge(nextSeen);
+      const hasBase = (u32(load<u8>(nextSeen, RECORD_FLAGS)) & HAS_ABSOLUTE) != 0;
+      isSet = hasBase && load<f64>(nextSeen, RECORD_B) != BASE_STAMP;
+      if (wanted == SEEN_BASELESS ? hasBase : wanted >= SEEN_CHANGED && isSet) continue;
+      if (wanted == SEEN_BASES) level = hasBase ? load<f64>(nextSeen, RECORD_A) : 0;
+      else level = resolveGauge(nextSeen);
       if (!isFinite(level)) continue;
     }
     const keyBytes = usize(load<u16>(nextSeen, RECORD_KEY_BYTES));
     if (at + ENTRY_KEY + keyBytes > end) break;
     store<u16>(at, u16(keyBytes));
-    store<u16>(at, u16(type), 2);
+    store<u8>(at, u8(type), 2);
+    store<u8>(at, u8(isSet), ENTRY_IS_SET);
     store<f64>(at, level, ENTRY_LEVEL);
     memory.copy(at + ENTRY_KEY, nextSeen + RECORD_KEY, keyBytes);
     at += ENTRY_KEY + keyBytes;
@@ -97,18 +111,37 @@ export function keepSeries(start: usize, end: usize, interval: f64, most: u32, i
       const key = at + ENTRY_KEY;
       record = insertSeries(key, keyBytes, hashKey(key, keyBytes), u32(load<u8>(at, 2)));
       if (record == 0) return at;
+      store<f64>(record, -Infinity, RECORD_B);
     } else if (load<u32>(record, RECORD_UPDATES) == 0) {
       forgottenSeries -= 1;
     } else if (isLate && load<f64>(record, RECORD_WEIGHT) > interval) {
+      noteSet(record, at, interval);
       at += ENTRY_KEY + keyBytes;
       continue;
     }
+    noteSet(record, at, interval);
     store<u32>(record, 1, RECORD_UPDATES);
     store<f64>(record, interval, RECORD_WEIGHT);
     store<f64>(record, load<f64>(at, ENTRY_LEVEL), RECORD_A);
     at += ENTRY_KEY + keyBytes;
   }
   return at;
+}
+
+function noteSet(record: usize, entry: usize, interval: f64): void {
+  if (load<u8>(entry, ENTRY_IS_SET) == 0 || load<f64>(record, RECORD_B) >= interval) return;
+  store<f64>(record, interval, RECORD_B);
+}
+
+/** Returns the interval in which a kept gauge was set last; minus infinity for one that never was. */
+export function keptSetIn(record: usize): f64 {
+  return load<f64>(record, RECORD_B);
+}
+
+/** Changes the level of a kept gauge. */
+export function changeKept(record: usize, change: f64): void {
+  const level = load<f64>(record, RECORD_A) + change;
+  if (isFinite(level)) store<f64>(record, level, RECORD_A);
 }
 
 /** Gives each entry the level that is kept for it, NaN where none is of this interval or a later one. */
@@ -221,6 +254,7 @@ function moveKept(record: usize, scratch: usize): void {
   store<u32>(moved, 1, RECORD_UPDATES);
   store<f64>(moved, load<f64>(scratch, RECORD_WEIGHT), RECORD_WEIGHT);
   store<f64>(moved, load<f64>(scratch, RECORD_A), RECORD_A);
+  store<f64>(moved, load<f64>(scratch, RECORD_B), RECORD_B);
 }
 
 /** Empties the table of kept series. */

@@ -103,7 +103,7 @@ test("series are found beyond the first 2 GiB of memory", async () => {
   assert.deepEqual(rows[0], [key, 7]);
   assert.equal(rows.length, 2);
   assert.ok(interval.tableBytes > 0);
-  const [gauges] = interval.seenSeries([METRIC_TYPES.indexOf("gauge")], false);
+  const [gauges] = interval.seenSeries([METRIC_TYPES.indexOf("gauge")]);
   assert.equal(gauges!.length, 12 + "level".length);
   assert.equal(interval.has(Buffer.from("level"), METRIC_TYPES.indexOf("gauge")), true);
 });

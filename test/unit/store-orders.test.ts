@@ -210,3 +210,76 @@ test("own rows count from the interval before, whichever node wrote that", async
   await node.close(FIRST + 1);
   assert.equal(asked, 2, "what is closed behind its writing was counted");
 });
+
+/** Closes an interval with these lines, as the first that are heard of it. */
+async function closeWith(node: Awaited<ReturnType<typeof newNode>>, interval: number, lines: string[]) {
+  const frame = node.frameOf(interval, lines);
+  await node.fold(frame);
+  const levels = await node.prepare(interval);
+  const rows = await node.write(interval);
+  await node.close(interval);
+  return { rows, frames: levels === undefined ? [frame] : [frame, levels] };
+}
+
+/** Closes it again with one more frame; returns its rows. */
+async function amend(
+  node: Awaited<ReturnType<typeof newNode>>,
+  interval: number,
+  frames: readonly Uint8Array[],
+  lines: string[],
+) {
+  await node.fold(...frames, node.frameOf(interval, lines));
+  await node.prepare(interval);
+  const rows = await node.write(interval, { isFirst: false, revision: 1 });
+  await node.close(interval);
+  return rows;
+}
+
+test("changes of a gauge that come late start from its level then, and are part of all later ones", async () => {
+  const node = await newNode(1n);
+  const frames: Uint8Array[][] = [];
+  for (let k = 0; k < 3; k++) frames.push((await closeWith(node, FIRST + k, ["a:+10|g", "x:1|c"])).frames);
+  // One whose lines were cut off comes back.
+  await closeWith(node, FIRST + 3, ["a:+10|g", "b:+1|g"]);
+  assert.deepEqual(await amend(node, FIRST + 1, frames[1]!, ["a:+5|g", "b:+2|g"]), { a: 25, b: 2, x: 1 });
+  assert.deepEqual(await amend(node, FIRST + 2, frames[2]!, ["b:+4|g"]), { a: 30, b: 6, x: 1 });
+  assert.deepEqual((await closeWith(node, FIRST + 4, ["a:+1|g", "b:+1|g"])).rows, { a: 46, b: 8 });
+});
+
+test("late changes of a gauge end where it was set", async () => {
+  const node = await newNode(1n);
+  const { frames } = await closeWith(node, FIRST, ["a:+10|g"]);
+  await closeWith(node, FIRST + 1, ["a:100|g"]);
+  await closeWith(node, FIRST + 2, ["a:+1|g"]);
+  assert.deepEqual(await amend(node, FIRST, frames, ["a:+5|g"]), { a: 15 });
+  assert.deepEqual((await closeWith(node, FIRST + 3, ["a:+1|g"])).rows, { a: 102 });
+});
+
+test("a gauge that was set late is what later changes are added to", async () => {
+  const node = await newNode(1n);
+  await closeWith(node, FIRST, ["a:+10|g"]);
+  const { frames } = await closeWith(node, FIRST + 1, ["x:1|c"]);
+  await closeWith(node, FIRST + 2, ["a:+1|g"]);
+  assert.deepEqual(await amend(node, FIRST + 1, frames, ["a:50|g"]), { a: 50, x: 1 });
+  assert.deepEqual((await closeWith(node, FIRST + 3, ["a:+1|g"])).rows, { a: 52 });
+});
+
+test("nodes that amend in another order have the same levels", async () => {
+  const lines = (k: number) => [`a:+${k + 1}|g`, "b:+1|g"];
+  const late = [["a:+100|g"], ["b:+50|g", "c:+7|g"], ["c:+1|g"]];
+  const results = [];
+  for (const order of [
+    [0, 1, 2],
+    [2, 0, 1],
+    [1, 2, 0],
+  ]) {
+    const node = await newNode(1n);
+    const frames: Uint8Array[][] = [];
+    for (let k = 0; k < 4; k++) frames.push((await closeWith(node, FIRST + k, lines(k))).frames);
+    for (const k of order) await amend(node, FIRST + k, frames[k]!, late[k]!);
+    results.push((await closeWith(node, FIRST + 4, ["a:+0|g", "b:+0|g", "c:+0|g"])).rows);
+  }
+  assert.deepEqual(results[0], { a: 110, b: 54, c: 8 });
+  assert.deepEqual(results[1], results[0]);
+  assert.deepEqual(results[2], results[0]);
+});
