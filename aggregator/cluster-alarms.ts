@@ -85,7 +85,7 @@ export class ClusterAlarms {
   }
 }
 
-/** For people. In the log the time is a field of its own, so that a line and the one of its end say the same. */
+/** For people. In the log the time is a field, so the line of an alarm and that of its end say the same. */
 function inWords({ text, lastedMs }: Alarm): string {
   return lastedMs === undefined ? text : `${text} for ${Math.floor(lastedMs / 1000)} s`;
 }

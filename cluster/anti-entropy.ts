@@ -15,6 +15,8 @@ import { isNewer } from "./register.ts";
 
 /** Intervals in one digest; the others come in the next ones. */
 const ROWS_MAX = 64;
+/** Pace at which what was not found for long is looked for. */
+const SEEK_OLD_MS = 60_000;
 
 export class AntiEntropy {
   readonly #parts: NodeParts;
@@ -38,7 +40,14 @@ export class AntiEntropy {
     const from = open.findIndex(({ interval }) => interval >= this.#cursor);
     const rows = open.slice(Math.max(0, from), Math.max(0, from) + ROWS_MAX);
     this.#cursor = (rows.at(-1)?.interval ?? -1) + 1;
-    for (const entry of rows) this.#pullKnown(entry, nowMs);
+    const oldest = now - this.#parts.settings.retainIntervals;
+    for (const entry of rows) {
+      // What is old and still missing is most likely lost: it is not asked for all the time.
+      const pauseMs = entry.interval < oldest ? SEEK_OLD_MS : 0;
+      if (nowMs - entry.soughtMs < pauseMs) continue;
+      entry.soughtMs = nowMs;
+      this.#pullKnown(entry, nowMs);
+    }
     if (rows.length === 0 || leader === undefined) return;
     const undelivered = rows.map((entry) => [entry.interval, undeliveredOf(entry)] as const);
     this.#parts.world.net.send(leader, { kind: "digest", undelivered });

@@ -44,6 +44,8 @@ export class HeldInterval {
   mayBeClosedLater = false;
   /** When its register changed last, on the monotonic clock. */
   changedMs = 0;
+  /** When what is missing was asked for last, by all who may have it. */
+  soughtMs = Number.NEGATIVE_INFINITY;
   /** Deltas were dropped for want of memory before anybody had written them. */
   isShed = false;
   /** What was delivered, or about to be, cannot be found any more. */

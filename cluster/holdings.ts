@@ -72,7 +72,7 @@ export class Holdings {
 
   /** now: interval of the cluster clock. isOwn: whether this member is the first to hold it. */
   add(delta: Delta, isOwn: boolean, now: number): Holding {
-    if (delta.interval > now + 2 * this.#settings.retainIntervals) return "refused";
+    if (this.#isFarAhead(delta.interval, now)) return "refused";
     const entry = this.open(delta.interval);
     if (entry === undefined) {
       if (isOwn) this.#counts.lateSamples += delta.samples;
@@ -148,11 +148,21 @@ export class Holdings {
     }
   }
 
-  /** Drops empty entries above an interval: this member's clock had been ahead. */
-  dropEmptyAbove(interval: number): void {
+  /**
+   * Drops entries above an interval that are empty, or so far ahead that nobody else takes them: this member's
+   * clock had been ahead.
+   */
+  dropAhead(interval: number): void {
     for (const entry of this.entries()) {
-      if (entry.interval > interval && entry.size === 0 && entry.register === undefined) this.#remove(entry);
+      if (entry.interval <= interval || entry.register !== undefined) continue;
+      const isFar = this.#isFarAhead(entry.interval, interval);
+      if (isFar) this.#countUndelivered(entry, "lateSamples");
+      if (isFar || entry.size === 0) this.#remove(entry);
     }
+  }
+
+  #isFarAhead(interval: number, now: number): boolean {
+    return interval > now + 2 * this.#settings.retainIntervals;
   }
 
   /** Intervals below it that are not held were delivered. */

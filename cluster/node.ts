@@ -64,14 +64,13 @@ export class ClusterNode {
     const counts = noCounts();
     const alarms = new Alarms();
     const peers = new Peers(options.name, members);
-    const { net } = world;
     this.#settings = settings;
     this.#election = election;
     this.#saved = saved;
     this.#foreign = new Foreign(peers);
     const onAcked = (source: string, sequence: number): void => this.#foreign.acknowledged(source, sequence);
     const holdings = new Holdings(settings, counts, (entry) => this.#letGo(entry));
-    const clock = new ClusterClock(world.clock, peers, net, options.quorum);
+    const clock = new ClusterClock(world.clock, peers, world.net, options.quorum);
     this.#parts = {
       settings: this.#settings,
       world,
@@ -82,11 +81,11 @@ export class ClusterNode {
       holdings,
       registers: new Registers(world, holdings, counts, alarms),
       tables: new Tables(holdings, world.writer),
-      pulls: new Pulls(holdings, peers, net),
-      replication: new Replication(settings, peers, net, counts, onAcked),
+      pulls: new Pulls(holdings, peers, world.net),
+      replication: new Replication(settings, peers, world.net, counts, onAcked),
       interval: () => Math.floor(clock.nowMs() / options.intervalMs),
       broadcast: (message) => {
-        for (const { name } of peers.all()) net.send(name, message);
+        for (const { name } of peers.all()) world.net.send(name, message);
       },
       hold: (delta, isOwn) => this.#hold(delta, isOwn),
     };
@@ -256,9 +255,8 @@ export class ClusterNode {
 
   #updateEligibility(): void {
     const { peers } = this.#parts;
-    const isMember = peers.isSelfMember && !peers.isSelfWitness;
-    const mayLead = this.#isEnabled && this.#departure.mayLead;
-    const isEligible = isMember && mayLead && this.#transfer.hasState;
+    const canLead = peers.isSelfMember && !peers.isSelfWitness && this.#transfer.hasState;
+    const isEligible = canLead && this.#isEnabled && this.#departure.mayLead;
     if (isEligible === this.#isEligible) return;
     this.#isEligible = isEligible;
     this.#election.setEligible(isEligible);
@@ -279,10 +277,7 @@ export class ClusterNode {
     this.#isRunning = false;
   }
 
-  /**
-   * Hands leadership over. to: a member, or undefined for whoever lacks least. Returns false where this node
-   * does not lead, or nobody is fit.
-   */
+  /** Hands leadership over; to whoever lacks least by default. False where that cannot be. */
   transfer(to?: string): boolean {
     return this.#departure.transfer(to);
   }
@@ -311,6 +306,10 @@ export class ClusterNode {
   /** Rows of intervals below it cannot be made again, here or by those who hold what is held here. */
   get floor(): number {
     return this.#leader.floor();
+  }
+
+  get memberNames(): readonly string[] {
+    return this.#parts.peers.names;
   }
 
   /** People let this node stand in elections, or not. */

@@ -30,6 +30,13 @@ interface Handing {
 
 const HAND_OVER_MS = 500;
 const HAND_OVER_TIMES = 10;
+const UNLED_MS_MIN = 5000;
+const UNLED_MS_MAX = 30_000;
+
+/** How long nobody leads before somebody should look: about an interval, and not while one is elected. */
+function unledMs(intervalMs: number): number {
+  return Math.min(Math.max(intervalMs, UNLED_MS_MIN), UNLED_MS_MAX);
+}
 
 export class Office {
   readonly #parts: NodeParts;
@@ -141,7 +148,7 @@ export class Office {
       if (known !== this.#known) this.#parts.counts.elections += 1;
       this.#known = known;
       this.#parts.alarms.clear("unled");
-    } else if (nowMs - this.#ledMs > this.#parts.settings.intervalMs) {
+    } else if (nowMs - this.#ledMs > unledMs(this.#parts.settings.intervalMs)) {
       this.#alarm("unled", "nobody leads: nothing is written", nowMs);
     }
   }

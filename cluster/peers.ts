@@ -103,7 +103,8 @@ export class Peers {
   /** How many of these are members now, this one included: others' words count no more. */
   countOf(names: Iterable<string>): number {
     let count = 0;
-    for (const name of names) if (this.#peers.has(name) || (name === this.#name && this.isSelfMember)) count += 1;
+    for (const name of names)
+      if (this.#peers.has(name) || (name === this.#name && this.isSelfMember)) count += 1;
     return count;
   }
 

@@ -36,7 +36,7 @@ export class Presence {
     const now = this.#parts.interval();
     this.#since = now + 1;
     this.#opened = undefined;
-    this.#parts.holdings.dropEmptyAbove(now);
+    this.#parts.holdings.dropAhead(now);
   }
 
   /** Opens intervals that have begun; after a long stretch only those that are retained. */

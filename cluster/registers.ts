@@ -24,6 +24,9 @@ export class Registers {
   readonly #alarms: Alarms;
   readonly #savings = new Map<number, Saving>();
   #droppedBelow = 0;
+  /** Intervals of which the disk has something, and the entries that were looked at last. */
+  readonly #saved = new Set<number>();
+  #seen: readonly HeldInterval[] = [];
 
   constructor(world: World, holdings: Holdings, counts: ClusterCounts, alarms: Alarms) {
     this.#world = world;
@@ -55,6 +58,7 @@ export class Registers {
     const saving = this.#savings.get(interval) ?? { count: 0, waiting: [] };
     this.#savings.set(interval, saving);
     saving.count += 1;
+    this.#saved.add(interval);
     this.#world.disk.saveRegister(interval, register, (isSaved) => {
       this.#noteSaved(isSaved);
       saving.count -= 1;
@@ -79,6 +83,16 @@ export class Registers {
   /** Takes those of forgotten intervals off the disk. */
   trim(): void {
     const { lowest } = this.#holdings;
+    const entries = this.#holdings.entries();
+    if (entries !== this.#seen) {
+      this.#seen = entries;
+      // An interval that is lost keeps the lowest where it is, for as long as anybody may come back with it.
+      for (const interval of this.#saved) {
+        if (this.#holdings.get(interval) !== undefined) continue;
+        this.#saved.delete(interval);
+        this.#world.disk.forgetRegister?.(interval);
+      }
+    }
     if (lowest <= this.#droppedBelow) return;
     this.#droppedBelow = lowest;
     this.#world.disk.dropRegisters(lowest);

@@ -7,6 +7,8 @@ import { isNewer } from "./register.ts";
 
 /** How long it waits for what members are known to hold. */
 const KNOWN_MS = 1000;
+/** Pace at which it asks for what it has given up. */
+const LOST_MS = 30_000;
 
 interface Look {
   /** Since it was first looked at. */
@@ -68,7 +70,7 @@ export class Search {
     if (missing !== look.missing) look.vain.reset(nowMs);
     look.missing = missing;
     if (entry.isShed || this.#parts.peers.data().length === 0) return true;
-    if (nowMs - look.askedMs >= KNOWN_MS) {
+    if (nowMs - look.askedMs >= (entry.isUnmergeable ? LOST_MS : KNOWN_MS)) {
       look.askedMs = nowMs;
       const names = this.#parts.peers.data().map(({ name }) => name);
       this.#parts.pulls.want(entry.interval, slot.manifest, names, nowMs);

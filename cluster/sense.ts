@@ -27,12 +27,17 @@ export function isSoundDelta({ source, sequence, interval, samples }: Delta): bo
 /** Whether runs are such, are few enough to be visited, and name nothing twice. */
 export function isSoundManifest(manifest: Manifest): boolean {
   if (manifest.length > RUNS_MAX) return false;
+  const ends = new Map<string, number>();
+  let isAscending = true;
   for (const { source, from, to } of manifest) {
     if (!isSoundSource(source) || !isCount(from) || !isCount(to) || to < from) return false;
     if (to - from >= DELTAS_MAX) return false;
+    isAscending &&= from > (ends.get(source) ?? -1);
+    ends.set(source, to);
   }
   const size = sizeOf(manifest);
-  return size <= DELTAS_MAX && DeltaSet.of(manifest).size === size;
+  // Most are such that nothing can be in them twice, which is soon seen.
+  return size <= DELTAS_MAX && (isAscending || DeltaSet.of(manifest).size === size);
 }
 
 function isSoundSlot({ term, revision, manifest }: Slot): boolean {

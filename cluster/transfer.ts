@@ -11,6 +11,8 @@ import { PENDING_BYTES_MAX } from "./replication.ts";
 
 const ASK_MS = 300;
 const ASK_AGAIN_MS = 3000;
+/** So long an answer of somebody who is there may be on its way: what is kept may be large, and a way slow. */
+const ANSWER_MS = 30_000;
 /** Peers that came back long after this member's start know nothing that it lacks. */
 const ASKS_FOR_MS = 60_000;
 
@@ -72,8 +74,11 @@ export class Transfer {
   }
 
   #check(nowMs: number): void {
-    const areAllNew = this.#parts.peers.data().every(({ name }) => this.#newcomers.has(name));
-    if (areAllNew || this.#patience.waitedMs(nowMs) >= TIMES.aloneMs) this.#hasState = true;
+    const peers = this.#parts.peers.data();
+    const areAllNew = peers.every(({ name }) => this.#newcomers.has(name));
+    const isAwaited = peers.some((peer) => peer.isLive(nowMs) && !this.#newcomers.has(peer.name));
+    const waitedMs = this.#patience.waitedMs(nowMs);
+    if (areAllNew || waitedMs >= (isAwaited ? ANSWER_MS : TIMES.aloneMs)) this.#hasState = true;
   }
 
   /**

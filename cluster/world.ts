@@ -49,6 +49,8 @@ export interface Disk {
   saveVote(vote: Vote, done: (isSaved: boolean) => void): void;
   saveRegister(interval: number, register: Register, done: (isSaved: boolean) => void): void;
   dropRegisters(belowInterval: number): void;
+  /** One that is above those that are still wanted is not; it may be there once more at the next start. */
+  forgetRegister?(interval: number): void;
 }
 
 /** Why something is written: a sink that adds up must not take most of these. */

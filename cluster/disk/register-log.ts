@@ -119,6 +119,11 @@ export class RegisterLog {
     }
   }
 
+  /** Forgets one; the next generation is without it. */
+  forget(interval: number): void {
+    this.#registers.delete(interval);
+  }
+
   /** Resolves when all that was asked for is answered and the files are closed. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -121,6 +121,10 @@ class StateFolder implements NodeState {
     this.#registers.drop(belowInterval);
   }
 
+  forgetRegister(interval: number): void {
+    this.#registers.forget(interval);
+  }
+
   status(): DiskStatus {
     const { failedWrites } = this.#faults;
     const { isBehind, isDamaged } = this.#registers;

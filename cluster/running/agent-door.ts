@@ -9,6 +9,7 @@ import type { Deltas, Message } from "../message.ts";
 import type { ClusterNode } from "../node.ts";
 import { TIMES } from "../options.ts";
 import { isSoundDelta, isSoundMessage } from "../sense.ts";
+import { nodeId } from "./member-settings.ts";
 
 /** Returns false for a message that is not sent. */
 export type Reply = (message: Message) => boolean;
@@ -23,7 +24,8 @@ export interface AgentDoorOptions {
 }
 
 /** What the door does with a member. */
-export type DoorNode = Pick<ClusterNode, "addForeign" | "closeBelow" | "clusterNowMs" | "hasClock">;
+export type DoorNode = Pick<ClusterNode, "addForeign" | "closeBelow" | "clusterNowMs" | "hasClock"> &
+  Partial<Pick<ClusterNode, "memberNames">>;
 
 /** One run of an agent. */
 interface Agent {
@@ -55,6 +57,9 @@ export class AgentDoor {
   #toldBelow = 0;
   #isOpen = false;
   #isLeaving = false;
+  /** How the sources of members begin, by their names. */
+  readonly #sources = new Map<string, string>();
+  #refused = 0;
   settleMs: number;
 
   constructor(node: DoorNode, options: AgentDoorOptions) {
@@ -105,9 +110,27 @@ export class AgentDoor {
   #add(agent: Agent, delta: Delta): void {
     if (!isSoundDelta(delta)) return;
     const { source, sequence } = delta;
+    // What a member sends later under the same identity would pass for a repetition.
+    if (this.#isOfMember(source)) {
+      this.#refused += 1;
+      return;
+    }
     const onSafe = (): void => void agent.safe.push({ source, sequence });
     // What comes too late is counted here, and need not come again.
     if (this.#node.addForeign(delta, onSafe) === "late") onSafe();
+  }
+
+  #isOfMember(source: string): boolean {
+    return (this.#node.memberNames ?? []).some((name) => {
+      const begin = this.#sources.get(name) ?? `${nodeId(name).toString(16)}.`;
+      this.#sources.set(name, begin);
+      return source.startsWith(begin);
+    });
+  }
+
+  /** Deltas of agents that had the identity of a member. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** An agent's connection is over. One that has another already says so with its next message. */

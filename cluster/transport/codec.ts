@@ -4,20 +4,21 @@
  *    4 u32 CRC-32 of all that follows    8 u32 bytes of the head    12 head, JSON    .. blobs
  *
  * The head is the message itself, without what is large: frames of deltas, and what a state keeps, stand
- * behind it as they are.
+ * behind it as they are, and manifests are texts.
  */
 import { crc32 } from "../../shared/checksum.ts";
 import { assert } from "../../shared/errors.ts";
 import { type Delta, deltaOf } from "../delta.ts";
 import type { Deltas, Message, State } from "../message.ts";
 import { parseJson } from "./field-reader.ts";
+import { isManifest, writeManifest } from "./manifest-text.ts";
 import { type DeltasHead, type MessageHead, readMessageHead, type StateHead } from "./message-reader.ts";
 import { PACKET_HEADER_BYTES, type PacketPieces, packetKindOf, writePacketHeader } from "./packet.ts";
 
 /** Largest message in bytes. */
 export const MESSAGE_BYTES_MAX = 96 * 1024 * 1024;
 /** Largest head in bytes: JSON costs many times its bytes while it is read. */
-const HEAD_BYTES_MAX = 16 * 1024 * 1024;
+const HEAD_BYTES_MAX = 32 * 1024 * 1024;
 
 const CRC_AT = PACKET_HEADER_BYTES;
 const SIZE_AT = CRC_AT + 4;
@@ -53,7 +54,9 @@ export function encodeMessage(message: Message): PacketPieces {
 
 function encode(message: Message): PacketPieces {
   const [head, blobs] = takeBlobs(message);
-  const json = JSON.stringify(head);
+  const json = JSON.stringify(head, (_, value: unknown) =>
+    isManifest(value) ? writeManifest(value) : value,
+  );
   // JSON has no endless numbers, and writes null for them; so it does for nothing else here.
   const isSound = !json.includes("null") || readMessageHead(parseJson(json)) !== undefined;
   assert(isSound, `message ${message.kind} has a field that cannot be sent`);

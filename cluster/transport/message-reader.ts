@@ -16,6 +16,7 @@ import {
   text,
   word,
 } from "./field-reader.ts";
+import { readManifest } from "./manifest-text.ts";
 
 /** Deltas that all manifests of one message may name. */
 const DELTAS_MAX = 4_000_000;
@@ -54,7 +55,10 @@ const run: Reader<Run> = (value, allowance) => {
   allowance.deltas -= read.to - read.from + 1;
   return allowance.deltas >= 0 ? read : undefined;
 };
-const manifest: Reader<Manifest> = list(run, RUNS_MAX);
+const runs = list(run, RUNS_MAX);
+const manifest: Reader<Manifest> = (value, allowance) => {
+  return runs(typeof value === "string" ? readManifest(value, RUNS_MAX) : value, allowance);
+};
 const sinks = list(name, SINKS_MAX);
 const slot = { term, revision, manifest, isInDoubt: optional(boolean) };
 const register = object<Register>({

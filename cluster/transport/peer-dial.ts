@@ -6,7 +6,7 @@ import type { ConnectionOptions, PeerCertificate, TLSSocket } from "node:tls";
 import type { WebSocket } from "ws";
 import type { Clock } from "../../shared/clock.ts";
 import { printHostPort } from "../../shared/config-addresses.ts";
-import { lookupFault, systemLookup } from "../../shared/host-lookup.ts";
+import { lookupFault } from "../../shared/host-lookup.ts";
 import { isLoopback } from "../../shared/management-access.ts";
 import { object, parseJson, text } from "./field-reader.ts";
 import type { SpokenHello } from "./hello.ts";
@@ -20,6 +20,7 @@ import {
   proofOf,
 } from "./peer-access.ts";
 import { PACKET_BYTES_MAX } from "./peer-channel.ts";
+import { PeerNames } from "./peer-names.ts";
 
 /** Where a peer listens. */
 export interface DialTarget {
@@ -63,6 +64,8 @@ export interface Dialling {
   cancel(): void;
 }
 
+/** Of all links of the process: they share what is known, and the threads that look it up. */
+const peerNames = new PeerNames();
 const ANSWER_BYTES_MAX = 4096;
 const CHALLENGE_PATH = "/peer/challenge";
 /** Codes of certificates that will not be better in a moment. */
@@ -99,7 +102,7 @@ class Dialler {
   async run(attempt: number): Promise<Dialled | DialFault> {
     const address = await this.#step<string>(this.#options.connectTimeoutMs, (done) => {
       const { host } = this.#target;
-      systemLookup(host).then(
+      peerNames.lookup(host).then(
         (addresses) =>
           done(addresses[attempt % addresses.length]?.address ?? fault(`${host} has no address`)),
         (error) => done(fault(`${host} was not found (${lookupFault(error)})`)),

@@ -54,12 +54,13 @@ async function during<T>(folder: string, act: (state: NodeState) => Promise<T> |
 
 test("what was saved is there at the next start", async (context) => {
   const folder = join(tempFolder(context), "state");
+  const doubtful = { pending: { ...register(1).pending, isInDoubt: true } };
   const first = await during(folder, async (state) => {
     assert.equal(state.saved.isEmpty, true);
     assert.deepEqual(state.saved.vote, { term: 0, votedFor: undefined });
     assert.equal(await saveVote(state, { term: 7, votedFor: "b" }), true);
     assert.equal(await saveRegister(state, 100, register(1)), true);
-    assert.equal(await saveRegister(state, 101, { pending: register(1).pending }), true);
+    assert.equal(await saveRegister(state, 101, doubtful), true);
     assert.equal(await saveRegister(state, 100, register(2)), true);
     return state;
   });
@@ -68,7 +69,7 @@ test("what was saved is there at the next start", async (context) => {
       vote: { term: 7, votedFor: "b" },
       registers: [
         [100, register(2)],
-        [101, { pending: register(1).pending }],
+        [101, doubtful],
       ],
       isEmpty: false,
     });
@@ -106,6 +107,19 @@ test("answers come in order, and registers that are dropped do not come back", a
       [48, 49, 50],
     ),
   );
+});
+
+test("a register that is forgotten is not written anew", async (context) => {
+  const folder = tempFolder(context);
+  await during(folder, async (state) => {
+    await saveRegister(state, 1, register(1));
+    // As if a lost interval kept the lowest where it is: the files are filled by those that come and go.
+    for (let interval = 2; interval < 300; interval++) {
+      await saveRegister(state, interval, register(2));
+      state.forgetRegister?.(interval - 1);
+    }
+  });
+  await during(folder, ({ saved }) => assert.ok(saved.registers.length < 300, `${saved.registers.length}`));
 });
 
 test("the files keep their lengths, however much is saved", async (context) => {

@@ -17,7 +17,7 @@ function overlapMs(rig: FaultRig, former: string, sinceMs: number, untilMs: numb
 
 const isolateLeader: Check = {
   ids: ["R4"],
-  runs: 5,
+  runs: 4,
   shortRuns: 1,
   run: (context) =>
     withRig(context, {}, async (rig) => {

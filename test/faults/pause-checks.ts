@@ -33,7 +33,7 @@ export function writtenBy(
 
 const pauseLeader: Check = {
   ids: ["R3"],
-  runs: 8,
+  runs: 6,
   shortRuns: 1,
   run: (context) =>
     withRig(context, {}, async (rig) => {

@@ -57,12 +57,13 @@ export class Inspector {
   }
 
   /** A process is asked what earlier intervals have left: it has to know, where others do. */
-  prepared(machine: Machine): void {
+  prepared(machine: Machine, interval: number): void {
     const { schedule, machines, ledger } = this.#history;
     // Later it may go on by itself, having found nobody who knows.
     if (machine.store!.kept.size > 0 || schedule.nowMs - machine.bootedMs > ALONE_MS) return;
     const others = machines.filter((one) => one !== machine && one.isUp && !one.isWitness);
-    if (others.length > 0 && others.every(({ store }) => store!.kept.size > 0)) {
+    const knows = ({ store }: Machine): boolean => [...store!.kept.keys()].some((kept) => kept < interval);
+    if (others.length > 0 && others.every(knows)) {
       ledger.violate(`${machine.name} leads, and took nothing over from those who know`);
     }
   }

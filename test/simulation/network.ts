@@ -76,7 +76,10 @@ export class Network {
   setSlow(from: Machine, to: Machine, isSlow: boolean): void {
     const way = this.#way(from, to);
     way.isSlow = isSlow;
-    if (!isSlow) way.busyUntilMs = 0;
+    if (isSlow) return;
+    way.busyUntilMs = 0;
+    // What is on its way comes late; nothing waits behind it.
+    way.lastMs = 0;
   }
 
   /** All is well from here on. */
@@ -86,6 +89,7 @@ export class Network {
       way.cuts = 0;
       way.isSlow = false;
       way.busyUntilMs = 0;
+      way.lastMs = 0;
     }
   }
 

@@ -79,7 +79,7 @@ export class Store implements Writer {
         break;
       }
     }
-    this.#history.inspector.prepared(this.#machine);
+    this.#history.inspector.prepared(this.#machine, interval);
     const isNone = dice.isHit(0.3);
     this.#work(() => {
       if (isNone) return done(undefined);

@@ -94,10 +94,11 @@ export class Verdict {
     order: readonly number[],
   ): boolean {
     if (this.#isLost(order)) return revision > 1 || !sinks.includes(sink.name);
-    // Where leaders changed all the time nobody was there to settle it while it was remembered.
+    // Where leaders changed all the time nobody was there to settle it while it was remembered: bytes that a
+    // former leader had handed over in time may lie over later ones.
     const { swarm, faultsEndMs, epochMs } = this.#history;
     const quietFrom = Math.floor((epochMs + faultsEndMs + SETTLED_MS) / swarm.intervalMs);
-    return revision > 1 && sink.late.has(interval) && interval < quietFrom - swarm.retainIntervals;
+    return revision > 1 && interval < quietFrom - swarm.retainIntervals;
   }
 
   #interval(): number {

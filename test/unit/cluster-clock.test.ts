@@ -95,6 +95,37 @@ test("a step that a majority has made is followed by these when it has lasted fo
   assert.ok(Math.abs(rig.errorMs("c")) < 1);
 });
 
+test("a leader whose wall clock is wrong follows the others, once these go by their own", () => {
+  const rig = new ClockRig("a", "b", "c");
+  rig.wallOffsets.set("a", 600_000);
+  rig.begin("a").adoptOwn();
+  rig.run(1000, "a");
+  assert.ok(Math.abs(rig.errorMs("b") - 600_000) < 100, "it is the cluster's clock for now");
+  rig.run(90_000, "a");
+  for (const name of ["a", "b", "c"]) assert.ok(Math.abs(rig.errorMs(name)) < 100, name);
+});
+
+test("a member whose wall clock is wrong does not drift away from the others", () => {
+  for (const names of [
+    ["a", "b", "c"],
+    ["a", "b"],
+  ]) {
+    const rig = new ClockRig(...names);
+    rig.clocks.get("a")!.adoptOwn();
+    rig.wallOffsets.set("b", 60_000);
+    rig.begin("b");
+    rig.run(1000, "a");
+    // What others show drifts by a millisecond in a second.
+    for (let passedMs = 0; passedMs < 300_000; passedMs += 1000) {
+      for (const name of names.filter((one) => one !== "b")) {
+        rig.wallOffsets.set(name, (rig.wallOffsets.get(name) ?? 0) + 1);
+      }
+      rig.run(1000, "a");
+    }
+    assert.ok(Math.abs(rig.errorMs("b") - rig.errorMs("a")) < 50, names.join(" "));
+  }
+});
+
 test("alone, a step is followed at once", () => {
   const rig = new ClockRig("a");
   rig.wallOffsets.set("a", 5000);
