@@ -8,17 +8,19 @@ interface Queued {
 }
 
 export class Backlog {
-  /** Not sent yet, or to be sent again; in order. */
-  #waiting = new Map<string, Queued>();
+  /** To be sent again, before what waits: that may be very much, which is not moved for these. */
+  #again = new Map<string, Queued>();
+  /** Not sent yet; in order. */
+  readonly #waiting = new Map<string, Queued>();
   /** By the time of sending. */
-  #sent = new Map<string, Queued>();
+  readonly #sent = new Map<string, Queued>();
   bytes = 0;
 
   get size(): number {
-    return this.#waiting.size + this.#sent.size;
+    return this.#again.size + this.#waiting.size + this.#sent.size;
   }
   get isWaiting(): boolean {
-    return this.#waiting.size > 0;
+    return this.#again.size + this.#waiting.size > 0;
   }
 
   add(delta: Delta, nowMs: number): void {
@@ -29,17 +31,16 @@ export class Backlog {
   /** Takes a delta out. Returns whether it was there. */
   remove(id: DeltaId): boolean {
     const key = keyOf(id);
-    const queued = this.#waiting.get(key) ?? this.#sent.get(key);
+    const queued = this.#waiting.get(key) ?? this.#sent.get(key) ?? this.#again.get(key);
     if (queued === undefined) return false;
-    this.#waiting.delete(key);
-    this.#sent.delete(key);
+    for (const queue of [this.#again, this.#waiting, this.#sent]) queue.delete(key);
     this.bytes -= queued.delta.bytes.length;
     return true;
   }
 
   /** Takes the oldest out; false where there is none. */
   dropOldest(): boolean {
-    const oldest = first(this.#sent) ?? first(this.#waiting);
+    const oldest = first(this.#sent) ?? first(this.#again) ?? first(this.#waiting);
     return oldest !== undefined && this.remove(oldest.delta);
   }
 
@@ -47,13 +48,15 @@ export class Backlog {
   next(bytesMax: number, nowMs: number): Delta[] {
     const deltas: Delta[] = [];
     let bytes = 0;
-    for (const [key, queued] of this.#waiting) {
-      bytes += queued.delta.bytes.length;
-      if (deltas.length > 0 && bytes > bytesMax) break;
-      this.#waiting.delete(key);
-      queued.sentMs = nowMs;
-      this.#sent.set(key, queued);
-      deltas.push(queued.delta);
+    for (const queue of [this.#again, this.#waiting]) {
+      for (const [key, queued] of queue) {
+        bytes += queued.delta.bytes.length;
+        if (deltas.length > 0 && bytes > bytesMax) return deltas;
+        queue.delete(key);
+        queued.sentMs = nowMs;
+        this.#sent.set(key, queued);
+        deltas.push(queued.delta);
+      }
     }
     return deltas;
   }
@@ -67,18 +70,18 @@ export class Backlog {
       again.set(key, queued);
     }
     if (again.size === 0) return;
-    for (const [key, queued] of this.#waiting) again.set(key, queued);
-    this.#waiting = again;
+    for (const [key, queued] of this.#again) again.set(key, queued);
+    this.#again = again;
   }
 
   /** Interval below which nothing waits to be sent, as far as the first one tells. */
   get waitingInterval(): number | undefined {
-    return first(this.#waiting)?.delta.interval;
+    return (first(this.#again) ?? first(this.#waiting))?.delta.interval;
   }
 
   /** Age of the oldest delta in milliseconds; 0 for none. */
   lagMs(nowMs: number): number {
-    const moments = [first(this.#sent), first(this.#waiting)].flatMap((queued) =>
+    const moments = [first(this.#sent), first(this.#again), first(this.#waiting)].flatMap((queued) =>
       queued === undefined ? [] : [queued.queuedMs],
     );
     return moments.length === 0 ? 0 : Math.max(0, nowMs - Math.min(...moments));

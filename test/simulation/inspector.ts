@@ -62,7 +62,8 @@ export class Inspector {
     // Later it may go on by itself, having found nobody who knows.
     if (machine.store!.kept.size > 0 || schedule.nowMs - machine.bootedMs > ALONE_MS) return;
     const others = machines.filter((one) => one !== machine && one.isUp && !one.isWitness);
-    const knows = ({ store }: Machine): boolean => [...store!.kept.keys()].some((kept) => kept < interval);
+    const knows = ({ store }: Machine): boolean =>
+      store!.keptFromMs < machine.bootedMs && [...store!.kept.keys()].some((kept) => kept < interval);
     if (others.length > 0 && others.every(knows)) {
       ledger.violate(`${machine.name} leads, and took nothing over from those who know`);
     }

@@ -20,6 +20,8 @@ export class Store implements Writer {
   readonly #tables = new Map<number, number[]>();
   /** Deltas of each interval when it was last closed, by number: levels make up for another order. */
   readonly kept = new Map<number, string>();
+  /** When there was something in it first. */
+  keptFromMs = Number.POSITIVE_INFINITY;
   readonly #queues: readonly SinkQueue[];
   #leaseUntilMs = 0;
   #floor = 0;
@@ -134,6 +136,7 @@ export class Store implements Writer {
       return;
     }
     this.kept.set(interval, setText(table ?? []));
+    this.keptFromMs = Math.min(this.keptFromMs, this.#history.schedule.nowMs);
     this.#tables.delete(interval);
   }
 
@@ -160,6 +163,7 @@ export class Store implements Writer {
     this.kept.clear();
     const pairs = JSON.parse(new TextDecoder().decode(kept)) as [number, string][];
     for (const [interval, order] of pairs) this.kept.set(interval, order);
+    this.keptFromMs = this.#history.schedule.nowMs;
   }
 
   /** Does something when all that was asked before is done. */

@@ -1,11 +1,12 @@
 /** What lasts too long, is too much, or comes from who has no right to it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Backlog } from "../../cluster/backlog.ts";
 import type { Message } from "../../cluster/message.ts";
 import { AgentDoor } from "../../cluster/running/agent-door.ts";
 import { nodeId } from "../../cluster/running/member-settings.ts";
 import { isSoundMessage } from "../../cluster/sense.ts";
-import { ClusterRig, MemoryDisk, manifestOf } from "../support/cluster-rig.ts";
+import { ClusterRig, MemoryDisk, manifestOf, nameOf } from "../support/cluster-rig.ts";
 
 test("who is no member any more has recorded nothing", () => {
   const rig = new ClusterRig({ names: ["a", "b", "c", "d"] });
@@ -111,4 +112,25 @@ test("what a wrong clock has labelled far ahead is counted late when the clock i
     node.view().intervals.some(({ interval }) => interval > rig.interval + 100),
     false,
   );
+});
+
+test("what is sent again costs nothing for what waits behind it", () => {
+  const backlog = new Backlog();
+  const names = (bytesMax: number, nowMs: number): string[] => backlog.next(bytesMax, nowMs).map(nameOf);
+  const waiting = { source: "b", interval: 1, samples: 1, bytes: new Uint8Array(1) };
+  for (let sequence = 0; sequence < 100_000; sequence++) backlog.add({ ...waiting, sequence }, 0);
+  assert.deepEqual(names(2, 1), ["b0", "b1"]);
+  assert.deepEqual(names(1, 2), ["b2"]);
+  const startedMs = performance.now();
+  for (let round = 0; round < 500; round++) {
+    backlog.requeue(1);
+    assert.deepEqual(names(2, 1), ["b0", "b1"]);
+  }
+  // All of it moved each time would be fifty million steps.
+  assert.ok(performance.now() - startedMs < 1500);
+  backlog.requeue(Number.POSITIVE_INFINITY);
+  assert.deepEqual([backlog.size, backlog.waitingInterval, backlog.lagMs(5)], [100_000, 1, 5]);
+  assert.equal(backlog.remove({ source: "b", sequence: 1 }), true);
+  assert.deepEqual(names(3, 3), ["b0", "b2", "b3"]);
+  assert.deepEqual([backlog.size, backlog.bytes], [99_999, 99_999]);
 });
