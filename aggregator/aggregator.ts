@@ -25,6 +25,7 @@ import { type ReloadOutcome, reviewReload } from "./reload.ts";
 import type { SinkContext } from "./sink/sink.ts";
 import { SinkFailures } from "./sink-failures.ts";
 import { SinkSet } from "./sink-set.ts";
+import { ownPrefix } from "./stats-prefix.ts";
 import type { FlushReport } from "./store.ts";
 import type { FromStore, StoreThreadData, ToStore } from "./store-messages.ts";
 import { storeSettings } from "./store-settings.ts";
@@ -77,7 +78,7 @@ export class Aggregator {
     this.#words = isInCluster ? new ClusterWords() : undefined;
     this.#sinks = new SinkSet(config.aggregator.sinks, this.#sinkContext(config));
     const hasOwnLines = !isEtsy(config.aggregation.preset);
-    this.#ownStats = new OwnStats(config.aggregator.statsPrefix, Date.now(), hasOwnLines);
+    this.#ownStats = new OwnStats(ownPrefix(config), Date.now(), hasOwnLines);
     this.#pages = new Pages({
       view: {
         version: options.version,
@@ -103,12 +104,11 @@ export class Aggregator {
   }
 
   #sinkContext(config: SuiteConfig): SinkContext {
-    const { aggregator, relay } = config;
     const words = this.#words;
     return {
       config,
       ...(words !== undefined && { fence: { mayWrite: (interval: number) => words.mayWrite(interval) } }),
-      ownPrefixes: [`${aggregator.statsPrefix}.`, `${relay.prefix}.statsProcessed`],
+      ownPrefixes: [`${ownPrefix(config)}.`, `${config.relay.prefix}.statsProcessed`],
       log: this.#log,
       clock: systemClock,
       random: systemRandom,

@@ -77,8 +77,8 @@ export class GaugeTrail {
   }
 
   /**
-   * Returns the level that a gauge had before an interval which is closed, and in which it was not seen so far;
-   * NaN where nothing is known of it.
+   * Returns the level that a gauge had before an interval which is closed, and in which it was not seen so
+   * far; NaN where nothing is known of it.
    */
   levelBefore(index: number, key: string): number {
     const { seenIn, setIn, level } = this.#kept.gauge(Buffer.from(key, "latin1"));

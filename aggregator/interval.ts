@@ -26,8 +26,8 @@ const MEMORY_BESIDE_HEAP_BYTES = 576 << 20;
 /** What outlives an interval is handed over in parts of this size: all together it may be too much. */
 export const SEEN_PART_BYTES = 1 << 20;
 /**
- * Which gauges seenSeries() visits: all, those that were changed and have nothing to start from, and those that
- * were changed and not set: with their level, or with the one that they started from.
+ * Which gauges seenSeries() visits: all, those that were changed and have nothing to start from, and those
+ * that were changed and not set: with their level, or with the one that they started from.
  */
 export type SeenGauges = (typeof SEEN_GAUGES)[number];
 // The order is the code of SEEN_* in kernel/keep.ts.

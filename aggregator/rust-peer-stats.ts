@@ -1,4 +1,6 @@
-/** The self-metrics of the listener for nodes of the Rust bioyino, for /metrics; there are none without one. */
+/**
+ * The self-metrics of the listener for nodes of the Rust bioyino, for /metrics; there are none without one.
+ */
 import type { MetricRow, MetricSample } from "../shared/stats.ts";
 import { PEER_FAULTS, type PeerCounter } from "./capnp/peer-counters.ts";
 

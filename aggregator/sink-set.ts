@@ -68,8 +68,8 @@ export class SinkSet {
   }
 
   /**
-   * Hands a batch to every sink; one of a cluster's order to those that want it. Never blocks and never throws;
-   * its bytes must not change any more.
+   * Hands a batch to every sink; one of a cluster's order to those that want it. Never blocks and never
+   * throws; its bytes must not change any more.
    */
   accept(batch: RowBatch): void {
     if (batch.ticket !== undefined) this.#acceptOrdered(batch, batch.ticket);
@@ -77,8 +77,8 @@ export class SinkSet {
   }
 
   /**
-   * The fence is closed: what is on its way is given up at once, and waits; remotes that cannot be told so may
-   * still get what the system has sent.
+   * The fence is closed: what is on its way is given up at once, and waits; remotes that cannot be told so
+   * may still get what the system has sent.
    */
   revoke(): void {
     for (const sink of this.#living()) sink.revoke?.();
@@ -90,16 +90,16 @@ export class SinkSet {
   }
 
   /**
-   * Drops a cluster's rows of intervals from `floor` on, in memory and on disk: another leader writes them. Of
-   * their orders nothing is told any more. Returns the rows, counted once for each sink.
+   * Drops a cluster's rows of intervals from `floor` on, in memory and on disk: another leader writes them.
+   * Of their orders nothing is told any more. Returns the rows, counted once for each sink.
    */
   yieldFrom(floor: number): number {
     return this.yieldWhere((interval) => interval >= floor);
   }
 
   /**
-   * As yieldFrom, with another choice: isTheirs is asked with each interval and sink, and has to answer the same
-   * for all sinks where an order is under way.
+   * As yieldFrom, with another choice: isTheirs is asked with each interval and sink, and has to answer the
+   * same for all sinks where an order is under way.
    */
   yieldWhere(isTheirs: (interval: number, sink: string) => boolean): number {
     for (const ticket of this.#tickets) {

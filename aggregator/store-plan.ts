@@ -6,6 +6,7 @@ import { isEtsy } from "../shared/naming-preset.ts";
 import type { EtsyNaming } from "./etsy-stats.ts";
 import { Histograms, withBins } from "./histogram.ts";
 import { Namer, type NamerOptions } from "./naming.ts";
+import { ownPrefix } from "./stats-prefix.ts";
 import type { StoreOptions } from "./terms.ts";
 
 export interface StorePlan {
@@ -43,7 +44,7 @@ export function storePlan(config: SuiteConfig): StorePlan {
     histograms,
     naming,
     namer: { preset, rename },
-    ownPrefix: aggregator.statsPrefix,
+    ownPrefix: ownPrefix(config),
   };
 }
 

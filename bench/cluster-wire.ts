@@ -58,7 +58,9 @@ const SHAPES: readonly Shape[] = [
   },
 ];
 
-/** Series in no particular order: as a hash would have them, names next to each other have little in common. */
+/**
+ * Series in no particular order: as a hash would have them, names next to each other have little in common.
+ */
 function shuffled(index: number): number {
   return (index * 7919) % SERIES;
 }
@@ -138,7 +140,9 @@ const HEAD = [
   "inflated",
 ];
 
-/** Sends the snapshot of each shape `runs` times. Returns a table in lines; a MB is 10^6 bytes as they are. */
+/**
+ * Sends the snapshot of each shape `runs` times. Returns a table in lines; a MB is 10^6 bytes as they are.
+ */
 export async function measureWire(runs: number): Promise<string[]> {
   const rows: string[][] = [];
   for (const shape of SHAPES) {

@@ -130,7 +130,8 @@ export async function measureCluster(tools: Tools, load: ClusterLoad, runs: numb
     const sent = after[0]!.sentBytes - before[0]!.sentBytes;
     const peers = NAMES.length - 1;
     return [
-      `${metrics.toLocaleString("en-US")} lines in ${packets.toLocaleString("en-US")} datagrams: ${drops} dropped`,
+      `${metrics.toLocaleString("en-US")} lines in ${packets.toLocaleString("en-US")} datagrams: ` +
+        `${drops} dropped`,
       nodes.join("; "),
       `sent to each peer: ${(sent / peers / seconds / MIB).toFixed(1)} MiB/s, ` +
         `${(sent / peers / seconds / series).toFixed(1)} bytes a series and second`,

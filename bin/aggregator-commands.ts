@@ -53,8 +53,9 @@ LEADER disable hands leadership over. LEADER enable is for cluster.consensus =
 none, where people choose; members that choose are asked by \`bioyino transfer\`.`;
 
 /**
- * Adds query, tail, top, transfer, drain, explain and check to a program. Their actions throw OperatorError: exit code 1 when
- * the aggregator cannot be reached or refuses, 2 for a bad command line, 78 for a bad configuration.
+ * Adds query, tail, top, transfer, drain, explain and check to a program. Their actions throw OperatorError:
+ * exit code 1 when the aggregator cannot be reached or refuses, 2 for a bad command line, 78 for a bad
+ * configuration.
  */
 export function addAggregatorCommands(program: Command, context: AggregatorCommandContext): void {
   const commands = new AggregatorCommands(context);

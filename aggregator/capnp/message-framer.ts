@@ -40,8 +40,8 @@ export class MessageFramer {
   }
 
   /**
-   * Takes what came. Returns why the stream is at its end, or "refused" where the taker did not want to go on;
-   * undefined otherwise.
+   * Takes what came. Returns why the stream is at its end, or "refused" where the taker did not want to go
+   * on; undefined otherwise.
    */
   push(chunk: Buffer): FramingFault | "refused" | undefined {
     let at = 0;

@@ -19,7 +19,9 @@ const element = new StructView();
 const metrics = new ListView();
 const metric = new PeerMetric();
 
-/** Hands over all metrics of a message. bytes: all of it, with its table. Never throws, whatever they hold. */
+/**
+ * Hands over all metrics of a message. bytes: all of it, with its table. Never throws, whatever they hold.
+ */
 export function readMessage(bytes: Buffer, take: MetricTaker): MessageKind {
   const message = Message.open(bytes);
   if (message === undefined || message.root(root) !== "present") return "malformed";

@@ -56,7 +56,9 @@ export class ListView {
   pointerCount = 0;
 }
 
-/** Returns the bytes of a message's table, once its first 4 bytes are there; undefined for too many segments. */
+/**
+ * Returns the bytes of a message's table, once its first 4 bytes are there; undefined for too many segments.
+ */
 export function tableBytes(head: Uint8Array): number | undefined {
   const segments = readWord(head, 0) + 1;
   return segments > SEGMENTS_MAX ? undefined : (4 + segments * 4 + 7) & ~7;

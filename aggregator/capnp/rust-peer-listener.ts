@@ -75,8 +75,8 @@ export class RustPeerListener {
   }
 
   /**
-   * Reads what peers are sending, sends the last snapshot, and closes the interval. Takes two seconds at most,
-   * where connections stay open 200 ms at least.
+   * Reads what peers are sending, sends the last snapshot, and closes the interval. Takes two seconds at
+   * most, where connections stay open 200 ms at least.
    */
   async close(): Promise<void> {
     if (this.#isClosing) return;

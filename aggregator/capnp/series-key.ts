@@ -1,6 +1,7 @@
 /**
  * From a peer's name to the key of its series, by the rules that the kernel has for lines
- * (shared/kernel/series-key.ts and text.ts), so that both make the same series. A test holds the two together.
+ * (shared/kernel/series-key.ts and text.ts), so that both make the same series. A test holds the two
+ * together.
  */
 import { isUtf8 } from "node:buffer";
 import {

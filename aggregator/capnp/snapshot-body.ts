@@ -46,7 +46,9 @@ export class SnapshotBody {
   /** Samples of all that was ever written. */
   samplesWritten = 0;
 
-  /** onFull: has to take the content and call reset(); an entry that does not fit any more comes behind it. */
+  /**
+   * onFull: has to take the content and call reset(); an entry that does not fit any more comes behind it.
+   */
   constructor(origin: number, bytesMax: number, onFull: () => void) {
     this.#origin = origin;
     this.#bytesMax = bytesMax;

@@ -20,7 +20,10 @@ export interface ChangeRules {
   readonly answerFault: (error: unknown) => HttpResponse;
 }
 
-/** Makes the routes of one server. Those who may not are told of once a second at most, as they may be anybody. */
+/**
+ * Makes the routes of one server. Those who may not are told of once a second at most, as they may be
+ * anybody.
+ */
 export class ChangeRoutes {
   readonly #rules: ChangeRules;
   readonly #denials: Pick<Log, "warn">;

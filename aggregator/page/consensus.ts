@@ -104,7 +104,7 @@ async function commandElected(
   view: CommandView,
 ): Promise<string | undefined> {
   if (leader === "enable" && action !== "enable") {
-    return "a node that may not stand for election cannot lead; enable the consensus, or leave the leader unchanged";
+    return "a node that may not stand cannot lead; enable the consensus, or leave the leader unchanged";
   }
   if (leader === "enable" && !isLeader(cluster)) {
     const known = cluster.view?.leader;

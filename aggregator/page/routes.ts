@@ -47,7 +47,7 @@ GET    /healthz /readyz           alive; takes lines
 GET    /members                   the nodes of the cluster
 GET    /openapi.json              description of all of this
 with the management-token, or from this machine where there is none:
-POST   /consensus                 {"consensus-command":["enable|pause|resume|disable","unchanged|enable|disable"]}
+POST   /consensus   {"consensus-command":["enable|pause|resume|disable","unchanged|enable|disable"]}
 POST   /transfer                  {"to":"NODE"} or {}: hands leadership over
 POST   /drain                     hands everything over, and ends as by SIGTERM
 GET    /series?match=&type=&limit=   series of the open intervals

@@ -58,7 +58,8 @@ function faultOf(cluster: ClusterStanding, to: string | undefined): string | und
   if (role === "agent") return "an agent never leads; ask the member that does";
   if (view === undefined || view.role !== "leader") {
     const leader = view?.leader;
-    return `this node does not lead; ${leader === undefined ? "nobody is known to" : `${leader} does: ask that one`}`;
+    const whom = leader === undefined ? "nobody is known to" : `${leader} does: ask that one`;
+    return `this node does not lead; ${whom}`;
   }
   if (to === undefined) return undefined;
   const peer = view.peers.find(({ name }) => name === to);

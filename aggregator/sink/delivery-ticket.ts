@@ -25,7 +25,9 @@ export class DeliveryTicket {
   readonly order: TicketOrder;
   /** Sinks that have it all already. */
   readonly skip: ReadonlySet<string>;
-  /** Told once, when no batch comes any more and there is nothing more to tell; for whoever made the ticket. */
+  /**
+   * Told once, when no batch comes any more and there is nothing more to tell; for whoever made the ticket.
+   */
   onOver: () => void = () => {};
   readonly #settled: WriteProgress;
   readonly #accounts = new Map<string, Account>();

@@ -9,8 +9,8 @@ export class Drain {
   readonly #deadline: TimerHandle;
 
   /**
-   * deadlineMs: a moment of the monotonic clock, at which onDeadline is called unless it has ended. lostBefore:
-   * rows (and events) lost so far.
+   * deadlineMs: a moment of the monotonic clock, at which onDeadline is called unless it has ended.
+   * lostBefore: rows (and events) lost so far.
    */
   constructor(deadlineMs: number, clock: Clock, lostBefore: number, onDeadline: () => void) {
     this.#lostBefore = lostBefore;

@@ -275,7 +275,9 @@ export class BatchQueue {
     return rows;
   }
 
-  /** Loses everything, what is taken too; what is on disk stays there, though nobody is told of it any more. */
+  /**
+   * Loses everything, what is taken too; what is on disk stays there, though nobody is told of it any more.
+   */
   clear(reason: SinkLossReason): void {
     this.#taken.clear();
     for (const entry of this.#entries.splice(0)) {

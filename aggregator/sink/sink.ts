@@ -67,8 +67,8 @@ export interface Sink {
   readonly onDoubt?: DoubtPolicy;
   /**
    * Takes a batch over, in order. Never blocks and never throws: what cannot be kept is counted in rowsLost.
-   * The batch and its bytes must not change any more. A receipt is settled once, whatever becomes of the batch;
-   * but for one that is handed over.
+   * The batch and its bytes must not change any more. A receipt is settled once, whatever becomes of the
+   * batch; but for one that is handed over.
    */
   accept(batch: RowBatch): void;
   /**

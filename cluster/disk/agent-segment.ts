@@ -1,7 +1,7 @@
 /**
  * One file of an agent's spool, little-endian: a head that is overwritten in place, and records behind it.
  *
- *   head    "BYAGENT1" | first unreleased offset f64 | samples before it f64 | samples f64 | crc32 u32 | zeros
+ *   head    "BYAGENT1" | first unreleased offset f64 | samples before it f64 | samples f64 | crc32 u32 | 0s
  *   record  "DLTA" | bytes u32 | samples f64 | crc32 of the frame u32 | crc32 of all before u32 | frame
  *
  * The head is a help: without it records are read again that members know, and losses are counted by reading.

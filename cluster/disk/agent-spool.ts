@@ -69,8 +69,8 @@ export class AgentSpoolFolder implements AgentSpool {
   }
 
   /**
-   * Opens a folder, and makes it where there is none. Throws OperatorError where it cannot be used, or another
-   * process has it.
+   * Opens a folder, and makes it where there is none. Throws OperatorError where it cannot be used, or
+   * another process has it.
    */
   static async open(
     path: string,

@@ -1,7 +1,7 @@
 /**
- * The agents of a member: their deltas become the member's to replicate, and each agent hears when its own are
- * safe. An interval is closed here when the agents have closed it as well, so that it need not be amended in
- * the normal case; agents that are silent, or slow, are not waited for.
+ * The agents of a member: their deltas become the member's to replicate, and each agent hears when its own
+ * are safe. An interval is closed here when the agents have closed it as well, so that it need not be amended
+ * in the normal case; agents that are silent, or slow, are not waited for.
  */
 import type { Delta, DeltaId } from "../delta.ts";
 import { withDeltas } from "../manifest.ts";

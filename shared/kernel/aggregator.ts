@@ -55,6 +55,7 @@ export {
 } from "./intake";
 export {
   adoptLevels,
+  changeKept,
   compactKept,
   earliestSeen,
   fillLevels,
@@ -65,9 +66,8 @@ export {
   forgottenCount,
   isKept,
   keepSeries,
-  keptSetIn,
-  changeKept,
   keptLevel,
+  keptSetIn,
   lookUp,
   nextIdle,
   nextSeenRecord,

@@ -89,7 +89,11 @@ test("gauges go on from where another leader left them", async () => {
 
 test("two nodes go on with one when a relay is their witness", async () => {
   const rig = await ClusterProcesses.open({ names: ["a", "b"], witness: "w" });
-  const keys = `destinations[] = 127.0.0.1:9\n[cluster]\nmode = witness\n${rig.clusterKeys("w")}\n[aggregator]\nstate-dir = ${rig.stateDir("w")}\ninterval = ${CLUSTER_INTERVAL_MS}ms`;
+  const keys = [
+    "destinations[] = 127.0.0.1:9\n[cluster]\nmode = witness",
+    rig.clusterKeys("w"),
+    `[aggregator]\nstate-dir = ${rig.stateDir("w")}\ninterval = ${CLUSTER_INTERVAL_MS}ms`,
+  ].join("\n");
   const relay = await startRelayByFile("dgram", keys);
   try {
     await rig.startAll();

@@ -88,7 +88,7 @@ async function isClosed(socket: Socket): Promise<void> {
   if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve));
 }
 
-test("messages of both versions over one connection are counted in the interval they arrive in", async (context) => {
+test("messages of both versions over one connection count in the interval they arrive in", async (context) => {
   const rig = await Rig.open(context);
   await rig.send(GOLDEN, SINGLE, REFUSED, GOLDEN);
   await rig.until("datagrams", 4);
@@ -295,7 +295,7 @@ test("peers wait while the store is behind", async (context) => {
   await rig.until("accepted", 3);
 });
 
-test("frames that find no room are lost and counted, and the interval is closed all the same", async (context) => {
+test("frames that find no room are lost and counted, and the interval is closed", async (context) => {
   const posted: SnapshotLabel[] = [];
   const rig = await Rig.open(context, {
     post: (frame) => {

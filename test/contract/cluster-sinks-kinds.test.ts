@@ -1,4 +1,4 @@
-// Each kind of sink in a cluster: the fence, rows of another leader, and what a second value does to the first.
+// Each kind of sink in a cluster: the fence, rows of another leader, and what a second value does.
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
@@ -139,7 +139,7 @@ test("console: a table that is left at the end is not told of, and counted", asy
   assert.equal(sinks.status().rowsLost.shutdown, 10);
 });
 
-test("what replaces gets amendments; what adds up is left alone with them, and each row is counted", async () => {
+test("what replaces gets amendments; what adds up does not, and each row is counted", async () => {
   const replacing = await startCarbon();
   const adding = await startCarbon();
   const first = new OrderedSinks(["carbon"], OrderedSinks.carbon([replacing.port]));
@@ -194,7 +194,7 @@ test("carbon is what its class says: the last value stays", { skip: !hasCarbon()
   }
 });
 
-test("the file is what its class says: both values stay, the later one behind, with its revision", async () => {
+test("the file is what its class says: both values stay, the later one behind", async () => {
   const path = join(newFolder(), "rows");
   const { context } = new OrderedSinks([], OrderedSinks.file(path, { format: "json" }));
   const sink = createFileSinks(context)[0]!;

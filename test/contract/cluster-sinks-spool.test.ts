@@ -1,4 +1,4 @@
-// The disk spool of a cluster's node: what is told of rows on disk, and rows there that another leader writes.
+// The disk spool of a cluster's node: what is told of its rows, and rows there that another leader writes.
 import assert from "node:assert/strict";
 import { closeSync, cpSync, openSync, readdirSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";

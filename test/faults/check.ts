@@ -1,4 +1,6 @@
-/** A check of the acceptance list: one fault, or one kind of it, done to a real cluster, and what must hold. */
+/**
+ * A check of the acceptance list: one fault, or one kind of it, done to a real cluster, and what must hold.
+ */
 import type { Random } from "../../shared/random.ts";
 import type { Balance } from "../support/fault-ledger.ts";
 import type { FaultNetwork } from "../support/fault-network.ts";
@@ -39,7 +41,9 @@ export interface Row {
   readonly late: number;
   readonly wrongInterval: number;
   readonly flushLagMs: number;
-  /** Longest time to the next write beyond the wait for an interval's end; undefined where nothing stopped. */
+  /**
+   * Longest time to the next write beyond the wait for an interval's end; undefined where nothing stopped.
+   */
   readonly recoveryMs: number | undefined;
   readonly figure: string;
   readonly runs: number;

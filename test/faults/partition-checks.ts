@@ -6,7 +6,9 @@ import { recoveryOf } from "./pause-checks.ts";
 
 const SCALE = "interval 2 s";
 
-/** Milliseconds in which two nodes wrote, counted from a moment at which the first one should have stopped. */
+/**
+ * Milliseconds in which two nodes wrote, counted from a moment at which the first one should have stopped.
+ */
 function overlapMs(rig: FaultRig, former: string, sinceMs: number, untilMs: number): number {
   const address = rig.network.addressOf(former);
   const since = rig.carbon.writes.filter(({ atMs }) => atMs >= sinceMs && atMs <= untilMs);

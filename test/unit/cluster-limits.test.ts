@@ -120,17 +120,16 @@ test("what is sent again costs nothing for what waits behind it", () => {
   const waiting = { source: "b", interval: 1, samples: 1, bytes: new Uint8Array(1) };
   for (let sequence = 0; sequence < 100_000; sequence++) backlog.add({ ...waiting, sequence }, 0);
   assert.deepEqual(names(2, 1), ["b0", "b1"]);
-  assert.deepEqual(names(1, 2), ["b2"]);
   const startedMs = performance.now();
   for (let round = 0; round < 500; round++) {
-    backlog.requeue(1);
-    assert.deepEqual(names(2, 1), ["b0", "b1"]);
+    backlog.requeue(round + 1);
+    assert.deepEqual(names(2, round + 2), ["b0", "b1"]);
   }
   // All of it moved each time would be fifty million steps.
   assert.ok(performance.now() - startedMs < 1500);
   backlog.requeue(Number.POSITIVE_INFINITY);
   assert.deepEqual([backlog.size, backlog.waitingInterval, backlog.lagMs(5)], [100_000, 1, 5]);
   assert.equal(backlog.remove({ source: "b", sequence: 1 }), true);
-  assert.deepEqual(names(3, 3), ["b0", "b2", "b3"]);
+  assert.deepEqual(names(3, 900), ["b0", "b2", "b3"]);
   assert.deepEqual([backlog.size, backlog.bytes], [99_999, 99_999]);
 });

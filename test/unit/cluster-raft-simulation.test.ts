@@ -235,8 +235,8 @@ class Simulation {
     if (!this.#isFaulty) return;
     this.#later(this.random.between(500, 6000), () => this.#fault());
     const leading = this.machines.find(({ election }) => election?.leadership().role === "leader");
-    const any = this.machines[Math.floor(this.random.between(0, this.machines.length))]!;
-    const target = leading !== undefined && this.random.between(0, 1) < 0.5 ? leading : any;
+    const someone = this.machines[Math.floor(this.random.between(0, this.machines.length))]!;
+    const target = leading !== undefined && this.random.between(0, 1) < 0.5 ? leading : someone;
     const [kill, pause, part, transfer] = this.faults.shares;
     const share = this.random.between(0, kill + pause + part + transfer);
     if (share < kill) this.#kill(target);
@@ -244,7 +244,7 @@ class Simulation {
       target.isPaused = true;
       this.#later(this.random.between(100, 5000), () => this.#resume(target));
     } else if (share < kill + pause + part) this.#part(target);
-    else if (leading !== undefined) this.#transfer(leading, any);
+    else if (leading !== undefined) this.#transfer(leading, someone);
   }
 
   /** Cuts a machine, and perhaps others with it, off from the rest, in one direction or both. */
