@@ -35,7 +35,9 @@ export interface SpooledDelta {
   release(): void;
 }
 
-/** Deltas on disk, in the order in which they were appended; the oldest are given up where they are too many. */
+/**
+ * Deltas on disk, in the order in which they were appended; the oldest are given up where they are too many.
+ */
 export interface AgentSpool {
   /** Bytes on disk. */
   readonly bytes: number;

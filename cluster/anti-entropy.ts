@@ -70,7 +70,9 @@ export class AntiEntropy {
     }
   }
 
-  /** A digest for the leader. Returns whether it names what is forgotten here, as the follower should know. */
+  /**
+   * A digest for the leader. Returns whether it names what is forgotten here, as the follower should know.
+   */
   receive(from: string, digest: Digest, nowMs: number): boolean {
     const { holdings, pulls, world, settings } = this.#parts;
     const ahead = this.#parts.interval() + settings.retainIntervals;

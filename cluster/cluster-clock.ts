@@ -87,7 +87,9 @@ export class ClusterClock {
     this.#offsetMs += Math.max(-SLEW_MS_PER_TICK, Math.min(SLEW_MS_PER_TICK, differenceMs));
   }
 
-  /** Goes by others' cluster clocks: slowly where the own wall clock is no help, else where all have another. */
+  /**
+   * Goes by others' cluster clocks: slowly where the own wall clock is no help, else where all have another.
+   */
   #considerOthers(nowMs: number): void {
     const common = this.#commonOffsetMs(nowMs);
     const leader = this.#source === undefined ? undefined : this.#freshReport(this.#source, nowMs);

@@ -149,8 +149,8 @@ export class Holdings {
   }
 
   /**
-   * Drops entries above an interval that are empty, or so far ahead that nobody else takes them: this member's
-   * clock had been ahead.
+   * Drops entries above an interval that are empty, or so far ahead that nobody else takes them: this
+   * member's clock had been ahead.
    */
   dropAhead(interval: number): void {
     for (const entry of this.entries()) {

@@ -157,8 +157,8 @@ export class IntervalLeader {
   }
 
   /**
-   * written: what this leader has written of it before. isTurn: whether all intervals below are closed, so that
-   * what gauges start from can be told.
+   * written: what this leader has written of it before. isTurn: whether all intervals below are closed, so
+   * that what gauges start from can be told.
    */
   #propose(entry: HeldInterval, written: Decision | undefined, isTurn: boolean, nowMs: number): void {
     const { pending } = entry;

@@ -1,4 +1,6 @@
-/** How long something was waited for, not counting pauses of the whole process: nobody was asked meanwhile. */
+/**
+ * How long something was waited for, not counting pauses of the whole process: nobody was asked meanwhile.
+ */
 
 /** Looks further apart than this were kept apart by something else. */
 const STEP_MS = 200;

@@ -1,4 +1,7 @@
-/** Since when a member is there, and the intervals that it is there for: each is written, even with nothing in it. */
+/**
+ * Since when a member is there, and the intervals that it is there for: each is written, even with nothing in
+ * it.
+ */
 import type { NodeParts } from "./node-parts.ts";
 import { TIMES } from "./options.ts";
 

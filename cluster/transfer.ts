@@ -11,7 +11,9 @@ import { PENDING_BYTES_MAX } from "./replication.ts";
 
 const ASK_MS = 300;
 const ASK_AGAIN_MS = 3000;
-/** So long an answer of somebody who is there may be on its way: what is kept may be large, and a way slow. */
+/**
+ * So long an answer of somebody who is there may be on its way: what is kept may be large, and a way slow.
+ */
 const ANSWER_MS = 30_000;
 /** Peers that came back long after this member's start know nothing that it lacks. */
 const ASKS_FOR_MS = 60_000;
@@ -82,8 +84,8 @@ export class Transfer {
   }
 
   /**
-   * Sends what is known here. incarnation: whose question it answers. keptThrough is -1 from a member that has
-   * no state itself.
+   * Sends what is known here. incarnation: whose question it answers. keptThrough is -1 from a member that
+   * has no state itself.
    */
   answer(to: string, incarnation: string): void {
     const { peers, world, holdings, tables } = this.#parts;

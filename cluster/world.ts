@@ -110,8 +110,8 @@ export interface Writer {
   /** Until when, on the monotonic clock, rows may be handed to sinks; 0 for not at all. */
   setLease(untilMs: number): void;
   /**
-   * Somebody else leads, who writes intervals from `floor` on: rows of these that wait are dropped. Those below
-   * may be handed to sinks until `untilMs` on the monotonic clock. Called at each word of the leader.
+   * Somebody else leads, who writes intervals from `floor` on: rows of these that wait are dropped. Those
+   * below may be handed to sinks until `untilMs` on the monotonic clock. Called at each word of the leader.
    */
   yieldFrom(floor: number, untilMs: number): void;
   /** What outlives intervals, for a node that has just begun. */

@@ -96,7 +96,8 @@ export function readHello(packet: Uint8Array): Hello | undefined {
  */
 export function compareHello(own: Hello, other: Hello): string | undefined {
   if (Math.abs(own.version - other.version) > 1) {
-    return `protocol version is ${own.version} here and ${other.version} there; upgrade one version at a time`;
+    const versions = `${own.version} here and ${other.version} there`;
+    return `protocol version is ${versions}; upgrade one version at a time`;
   }
   if (other.node === own.node || (other.role === "agent" && own.members.includes(other.node))) {
     return `two nodes claim the name "${other.node}"; give each node its own`;

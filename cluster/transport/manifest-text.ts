@@ -5,7 +5,8 @@
  *   sources, by blanks | runs, by commas: source's index [.deltas skipped] [+deltas that follow]
  *
  * Numbers are of base 36. What is skipped is counted from the last delta of that source in the same manifest,
- * at first from 0, and is negative where it goes back. So a run of one delta that follows is its source alone.
+ * at first from 0, and is negative where it goes back. So a run of one delta that follows is its source
+ * alone.
  */
 import type { Manifest, Run } from "../manifest.ts";
 
@@ -35,9 +36,8 @@ export function writeManifest(manifest: Manifest): string | Manifest {
     }
     const skipped = from - (next.get(source) ?? 0);
     const more = to - from;
-    runs.push(
-      `${index}${skipped === 0 ? "" : `.${skipped.toString(36)}`}${more === 0 ? "" : `+${more.toString(36)}`}`,
-    );
+    const gap = skipped === 0 ? "" : `.${skipped.toString(36)}`;
+    runs.push(`${index}${gap}${more === 0 ? "" : `+${more.toString(36)}`}`);
     next.set(source, to + 1);
   }
   return `${[...indices.keys()].join(" ")}|${runs.join(",")}`;

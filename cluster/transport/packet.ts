@@ -5,8 +5,8 @@
  *
  * Behind these four: a message (codec.ts), a hello (JSON), nothing for a welcome, or with a part any bytes.
  * Large packets are cut into parts, so that what is urgent need not wait for all of them; each lane has its
- * parts in order, and lanes take turns. Flags of a part: 1 it is the last, 2 it is deflated. A packet may have
- * parts of both sorts.
+ * parts in order, and lanes take turns. Flags of a part: 1 it is the last, 2 it is deflated. A packet may
+ * have parts of both sorts.
  */
 import { DEFLATE_BYTES_MAX, DEFLATE_BYTES_MIN, deflatePart, inflatePart } from "./deflated-part.ts";
 

@@ -20,7 +20,9 @@ export interface PeerAccess {
   readonly tls?: PeerTls;
 }
 
-/** Contents of files in PEM form. The certificate has the node's name as a DNS name, or as its common name. */
+/**
+ * Contents of files in PEM form. The certificate has the node's name as a DNS name, or as its common name.
+ */
 export interface PeerTls {
   readonly cert: string | Buffer;
   readonly key: string | Buffer;

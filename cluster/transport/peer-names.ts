@@ -1,7 +1,7 @@
 /**
  * Addresses of peers. A resolver that does not answer holds a thread for many seconds, and there are few: the
- * disk needs the same ones for votes. So a name is asked for once at a time, few names are at a time, and while
- * there is no answer the last good one has to do.
+ * disk needs the same ones for votes. So a name is asked for once at a time, few names are at a time, and
+ * while there is no answer the last good one has to do.
  */
 import { isIP } from "node:net";
 import { type HostAddress, type HostLookup, systemLookup } from "../../shared/host-lookup.ts";

@@ -88,7 +88,7 @@ async function isClosed(socket: Socket): Promise<void> {
   if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve));
 }
 
-test("messages of both versions over one connection count in the interval they arrive in", async (context) => {
+test("messages of both versions over one connection count in the interval at hand", async (context) => {
   const rig = await Rig.open(context);
   await rig.send(GOLDEN, SINGLE, REFUSED, GOLDEN);
   await rig.until("datagrams", 4);

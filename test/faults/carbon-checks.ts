@@ -111,7 +111,7 @@ const carbonStuck: Check = {
             },
             balance,
             {
-              figure: `lag of the second ${seconds(usual)} before, ${seconds(stuck)} then; memory ${megabytes} MB`,
+              figure: `lag of the other ${seconds(usual)} before, ${seconds(stuck)} then; ${megabytes} MB`,
               runs: 1,
               claims: {
                 [`the second ${seconds(stuck - usual)} later`]: stuck - usual <= 100,
@@ -169,7 +169,7 @@ const carbonResets: Check = {
           },
           balance,
           {
-            figure: `${rig.carbon.resets} cuts; points with two values ${changed}; broken lines ${rig.carbon.badLines}`,
+            figure: `${rig.carbon.resets} cuts; points with two values ${changed}; broken ${rig.carbon.badLines}`,
             runs: 1,
             claims: {
               [`${changed} points came with another value`]: changed === 0,

@@ -44,7 +44,10 @@ const flushLag: Check = {
           },
           balance,
           {
-            figure: `first row p50 ${seconds(quantile(firsts, 0.5))}, last p50 ${seconds(p50)}, p99 ${seconds(p99)}; ${rows} rows`,
+            figure: [
+              `first row p50 ${seconds(quantile(firsts, 0.5))}`,
+              `last p50 ${seconds(p50)}, p99 ${seconds(p99)}; ${rows} rows`,
+            ].join(", "),
             runs: context.runs,
             claims: {
               [`${rows} rows are fewer than names`]: rows >= NAMES,

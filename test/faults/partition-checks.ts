@@ -214,7 +214,7 @@ const slowPeer: Check = {
           },
           balance,
           {
-            figure: `lag ${seconds(usual)} before, ${seconds(slowed)} then (medians); backlog ${backlogBytes} bytes`,
+            figure: `median lag ${seconds(usual)} before, ${seconds(slowed)} then; backlog ${backlogBytes} B`,
             runs: 1,
             claims: {
               [`lag ${seconds(slowed - usual)} longer`]: slowed - usual <= 100,

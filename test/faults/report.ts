@@ -12,8 +12,10 @@ const CLOSING = "<!-- /faults -->";
 export function describeRow(row: Row): string {
   const { id, title, leftOut, lost, duplicated, late, wrongInterval, flushLagMs, figure, offences } = row;
   if (leftOut !== "") return `${id} ${title}: left out: ${leftOut}`;
-  const numbers = `lost ${lost} twice ${duplicated} late ${late} wrong interval ${wrongInterval} of ${row.sent}`;
-  const times = `lag ${seconds(flushLagMs)}${row.recoveryMs === undefined ? "" : `, recovery ${seconds(row.recoveryMs)}`}`;
+  const wrong = `wrong interval ${wrongInterval} of ${row.sent}`;
+  const numbers = `lost ${lost} twice ${duplicated} late ${late} ${wrong}`;
+  const recovery = row.recoveryMs === undefined ? "" : `, recovery ${seconds(row.recoveryMs)}`;
+  const times = `lag ${seconds(flushLagMs)}${recovery}`;
   const head = `${offences.length === 0 ? "ok " : "RED"} ${id} ${title}: ${numbers}; ${times}; ${figure}`;
   return [head, ...offences.map((offence) => `      ${offence}`)].join("\n");
 }

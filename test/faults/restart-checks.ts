@@ -28,7 +28,10 @@ async function rollRow(rig: FaultRig, context: CheckContext, words: Pick<Row, "i
   for (let run = 0; run < context.runs; run++) codes.push(...(await roll(rig, context)));
   const balance = await rig.balance();
   return rowOf({ ...words, target: "lost 0, twice 0", scale: SCALE }, balance, {
-    figure: `${context.runs * rig.names.length} restarts, all with exit code 0: ${codes.length === 0 ? "yes" : "no"}`,
+    figure: [
+      `${context.runs * rig.names.length} restarts`,
+      `all with exit code 0: ${codes.length === 0 ? "yes" : "no"}`,
+    ].join(", "),
     runs: context.runs,
     recoveryMs: recoveryOf(balance.lags),
     claims: { [`exit codes ${codes.join(", ")}`]: codes.length === 0 },
@@ -74,7 +77,7 @@ const emptyState: Check = {
       for (let run = 0; run < runs; run++) {
         await lasting(rig.intervalMs + random.between(0, rig.intervalMs));
         const leader = await rig.leader();
-        // Each second time the leader itself: its successor must not be overruled by the one that knows nothing.
+        // Each second time the leader itself: who knows nothing must not overrule its successor.
         const node = run % 2 === 0 ? leader : rig.names.find((name) => name !== leader)!;
         const atMs = await rig.kill(node);
         excuses.push({ node, fromMs: atMs - 1000, toMs: atMs });
@@ -115,8 +118,8 @@ const emptyState: Check = {
 };
 
 /**
- * Node c as it should not be: what is wrong, and the word by which its refusal has to name it. One member more or
- * less is no fault but a change that is under way, of which an alarm tells; two are.
+ * Node c as it should not be: what is wrong, and the word by which its refusal has to name it. One member
+ * more or less is no fault but a change that is under way, of which an alarm tells; two are.
  */
 const STRANGERS = "peers[] = stranger@10.78.0.98:8136\npeers[] = other@10.78.0.99:8136";
 const MISMATCHES = [
@@ -159,7 +162,10 @@ const mismatch: Check = {
     }),
 };
 
-/** Milliseconds from the opening of a node's cluster to the first refusal that names a key; undefined for none. */
+/**
+ * Milliseconds from the opening of a node's cluster to the first refusal that names a key; undefined for
+ * none.
+ */
 function refusalMs(node: FaultNode, key: string): number | undefined {
   const [opened] = node.eventsNamed("cluster.open");
   const refused = node.eventsNamed("peer.refused").find((event) => JSON.stringify(event).includes(key));

@@ -31,7 +31,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an intent needs no majority",
     file: "interval-leader.js",
-    find: "if (!decision.recordedBy.has(settings.name) || decision.recordedBy.size < needed)",
+    find: "if (!decision.recordedBy.has(settings.name) || peers.countOf(decision.recordedBy) < needed)",
     replace: "if (needed < 0)",
   },
   {

@@ -1,11 +1,13 @@
-/** A carbon that notes each line with the time at which it came and with who sent it, and that fails as told. */
+/**
+ * A carbon that notes each line with the time at which it came and with who sent it, and that fails as told.
+ */
 import { EventEmitter, once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 
 /**
- * What it does with connections: `ack` reads all and closes after the sender, as carbon does; `reset` reads some
- * bytes, resets, and forgets what it has read with the given chance; `stuck` takes connections and reads nothing;
- * `silent` reads all and never closes.
+ * What it does with connections: `ack` reads all and closes after the sender, as carbon does; `reset` reads
+ * some bytes, resets, and forgets what it has read with the given chance; `stuck` takes connections and reads
+ * nothing; `silent` reads all and never closes.
  */
 export type CarbonBehaviour =
   | { readonly kind: "ack" }

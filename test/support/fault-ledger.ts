@@ -145,7 +145,7 @@ function tornSeries(items: readonly SentItem[], points: Points): string[] {
       return found === value ? [] : [`${name} at ${second} is ${found}, not ${value}`];
     }),
   );
-  // Levels of intervals before an amended one may have been written when nobody knew better; the last one counts.
+  // Levels before an amended one may have been written when nobody knew better; the last one counts.
   for (const [node, level] of levels) {
     const own = points.get(levelName(node)) ?? new Map<number, Point>();
     const last = Math.max(...own.keys());
@@ -174,7 +174,9 @@ function pointsOf(writes: readonly CarbonWrite[]): Map<string, Map<number, Point
   return points;
 }
 
-/** Lags of the intervals that lines were sent in, but for the first and the last, of which a part is missing. */
+/**
+ * Lags of the intervals that lines were sent in, but for the first and the last, of which a part is missing.
+ */
 function lagsOf({ items, writes }: LedgerQuestion, intervalMs: number): Map<number, number> {
   const lags = new Map<number, number>();
   const ends = [...new Set(items.map(({ atMs }) => secondOf(atMs, intervalMs)))].sort((a, b) => a - b);

@@ -1,7 +1,7 @@
 /**
- * Machines that are network namespaces, joined by two bridges: one for clients, carbon and pages, one for what nodes
- * say to each other. All of it lies in a namespace of networks, mounts and processes that the run itself is the
- * first process of, so that nothing is left when the run ends, in whatever way.
+ * Machines that are network namespaces, joined by two bridges: one for clients, carbon and pages, one for
+ * what nodes say to each other. All of it lies in a namespace of networks, mounts and processes that the run
+ * itself is the first process of, so that nothing is left when the run ends, in whatever way.
  */
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

@@ -97,7 +97,10 @@ export class FaultNode {
     return this.#exited;
   }
 
-  /** Ends it as it stands (SIGKILL). The process is gone for good when this resolves, the fault was at the call. */
+  /**
+   * Ends it as it stands (SIGKILL). The process is gone for good when this resolves, the fault was at the
+   * call.
+   */
   async kill(): Promise<void> {
     if (this.hasExited) return;
     process.kill(this.pid, "SIGKILL");

@@ -1,4 +1,6 @@
-/** Makes a carbon on loopback reachable for all machines, without the names that each datagram has of its own. */
+/**
+ * Makes a carbon on loopback reachable for all machines, without the names that each datagram has of its own.
+ */
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { SINGLE_PREFIX } from "./fault-source.ts";

@@ -90,7 +90,10 @@ export class FaultRig {
     return join(this.folder, `state-${name}`);
   }
 
-  /** Starts a node; resolves when its sockets are open. more: keys of [cluster] in the place of those of the rig. */
+  /**
+   * Starts a node; resolves when its sockets are open. more: keys of [cluster] in the place of those of the
+   * rig.
+   */
   async start(name: string, more: Partial<RigOptions> = {}): Promise<FaultNode> {
     return this.launch(name, more).started();
   }

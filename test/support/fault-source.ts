@@ -1,7 +1,7 @@
 /**
- * Sends lines of which each datagram has names of its own, so that the fate of every one can be told: a datagram is a
- * few lines of one counter, called after its node and its number. Three more lines go with it, of series that get
- * something from all of them: what these come to has to fit what arrived.
+ * Sends lines of which each datagram has names of its own, so that the fate of every one can be told: a
+ * datagram is a few lines of one counter, called after its node and its number. Three more lines go with it,
+ * of series that get something from all of them: what these come to has to fit what arrived.
  */
 import { createSocket, type Socket } from "node:dgram";
 
@@ -89,7 +89,8 @@ export class FaultSource {
       const number = this.#number++;
       const name = `${SINGLE_PREFIX}${node}.${number}`;
       this.items.push({ name, node, atMs: Date.now(), count: LINES });
-      const shared = `${TOTAL_NAME}:${LINES}|c\n${levelName(node)}:+1|g\n${timerName(node)}:${number % 50}|ms\n`;
+      const counted = `${TOTAL_NAME}:${LINES}|c\n${levelName(node)}:+1|g\n`;
+      const shared = `${counted}${timerName(node)}:${number % 50}|ms\n`;
       this.#sockets.get(node)!.send(`${name}:1|c\n`.repeat(LINES) + shared + this.extra(node, number));
     }
   }

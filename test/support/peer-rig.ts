@@ -34,7 +34,9 @@ export function helloOf(node: string, given: Partial<Hello> = {}): Hello {
   };
 }
 
-/** Certificate of the test authority: n1 and n2 by their DNS names, n3 by its common name; all have one key. */
+/**
+ * Certificate of the test authority: n1 and n2 by their DNS names, n3 by its common name; all have one key.
+ */
 export function peerTls(name: "n1" | "n2" | "n3" | "n2-expired" | "n2-stranger"): PeerTls {
   const folder = findFolder(dirname(fileURLToPath(import.meta.url)));
   const read = (file: string) => readFileSync(join(folder, file));

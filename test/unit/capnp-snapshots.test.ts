@@ -32,7 +32,7 @@ function newWriter() {
   return { writer, write, sent, stamps };
 }
 
-test("a clock that steps back a little is waited for, and what comes meanwhile is of the interval at hand", () => {
+test("a clock that steps back a little is waited for, in the interval at hand", () => {
   const { writer, write, sent, stamps } = newWriter();
   write(START * INTERVAL_MS);
   write((START + 1) * INTERVAL_MS + 500);

@@ -154,7 +154,7 @@ test("a part that is no deflated one, or swells beyond a part's size, is refused
   assert.equal(joiner.add(newPart(4, sound)), false);
 });
 
-test("packets that grow too large while they are inflated are refused, and so are endless small parts", () => {
+test("packets that grow too large when inflated are refused, and so are endless small parts", () => {
   const most = newPart(FLAG_DEFLATED, deflateRawSync(Buffer.alloc(DEFLATE_BYTES_MAX)));
   const joiner = new PacketJoiner(3 * DEFLATE_BYTES_MAX);
   for (let part = 0; part < 3; part++) assert.equal(joiner.add(most), undefined);

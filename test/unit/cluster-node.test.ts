@@ -27,7 +27,7 @@ test("an interval is written once all have closed it, with what all have held", 
   }
 });
 
-test("a member that says nothing holds an interval up for the settling time, and no longer than it lives", () => {
+test("a silent member holds an interval up for the settling time, and no longer than it lives", () => {
   const rig = new ClusterRig();
   const { writer, node } = rig.elect("a");
   rig.nextInterval();
@@ -80,7 +80,7 @@ test("what an interval starts from is one more delta of it, the last, and goes t
   assert.deepEqual(rig.get("b").writer.closed.at(-1)!.folded, written!.folded);
 });
 
-test("more of a written interval amends it: new names only, in the order that was written and then the rest", () => {
+test("more of a written interval amends it: new names, in the order that was written, then the rest", () => {
   const rig = new ClusterRig();
   const { writer } = rig.elect("a");
   rig.nextInterval();

@@ -53,7 +53,7 @@ test("with one copy a leader waits for a second one, and then writes degraded", 
   assert.equal(node.view().counts.degraded > 0, true);
 });
 
-test("a leader that lacks what was about to be written looks for it, and then says that it is in doubt", () => {
+test("a leader that lacks what was about to be written looks for it, then is in doubt", () => {
   const rig = new ClusterRig();
   const first = rig.elect("a");
   first.writer.acknowledges = false;

@@ -31,7 +31,7 @@ function setUp() {
   return { writer, told, words, writes, close: () => port1.close() };
 }
 
-test("of orders that another leader has taken over nothing is told, but of those below its floor", async () => {
+test("of orders that another leader took over only those below its floor are told", async () => {
   const { writer, told, writes, close } = setUp();
   const progress: string[] = [];
   for (const interval of [4, 5]) {

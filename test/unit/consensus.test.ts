@@ -113,7 +113,7 @@ test("a member stands for election or not, as it is told", async () => {
   assert.equal(standing.consensus, "enabled");
 });
 
-test("a leader gives leadership up before it stops standing; where nobody takes it, nothing changes", async () => {
+test("a leader gives up before it stops standing; where nobody takes over, nothing changes", async () => {
   const leading = memberStanding({ view: clusterView({ role: "leader" }) });
   const standing = new Standing("enabled");
   const { view, commands } = member(leading);

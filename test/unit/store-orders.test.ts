@@ -235,7 +235,7 @@ async function amend(
   return rows;
 }
 
-test("changes of a gauge that come late start from its level then, and are part of all later ones", async () => {
+test("late changes of a gauge start from its level then, and are part of all later ones", async () => {
   const node = await newNode(1n);
   const frames: Uint8Array[][] = [];
   for (let k = 0; k < 3; k++) frames.push((await closeWith(node, FIRST + k, ["a:+10|g", "x:1|c"])).frames);
