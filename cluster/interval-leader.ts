@@ -33,6 +33,8 @@ export class IntervalLeader {
   readonly #decisions = new Map<number, Decision>();
   /** What was asked of the writer for the intervals whose manifests are being fixed. */
   readonly #preparing = new Map<number, object>();
+  /** Whether an interval below the one at hand is being written. */
+  #isAmending = false;
   /** Intervals of earlier leaders that were written once more. */
   readonly #settled = new Set<number>();
 
@@ -118,6 +120,7 @@ export class IntervalLeader {
     const haveSinksChanged = sinks !== this.#sinks;
     this.#sinks = sinks;
     let isTurn = true;
+    this.#isAmending = false;
     for (const entry of this.#parts.holdings.entries()) {
       if (!this.#hasEnded(entry)) break;
       const decision = this.#decisions.get(entry.interval);
@@ -127,7 +130,16 @@ export class IntervalLeader {
         this.#pursue(entry, decision, isTurn, nowMs);
       }
       if (!this.#parts.tables.isClosed(entry) && !entry.isUnmergeable) isTurn = false;
+      if (this.#isUnderWay(entry, nowMs)) this.#isAmending = true;
     }
+  }
+
+  /** Whether something of it is about to be written, which later intervals should start from. */
+  #isUnderWay(entry: HeldInterval, nowMs: number): boolean {
+    const decision = this.#decisions.get(entry.interval);
+    if (this.#preparing.has(entry.interval) || decision?.phase === "intent") return true;
+    // More has come, and is written soon; what is not is not waited for.
+    return decision !== undefined && entry.size > decision.size && nowMs - decision.writtenMs < 2 * AMEND_MS;
   }
 
   #hasEnded({ interval }: HeldInterval): boolean {
@@ -165,8 +177,11 @@ export class IntervalLeader {
     const plan = pending === undefined ? firstPlan(firstManifest(entry)) : nextPlan(entry, written);
     // What is written again as it was decided has its levels already.
     const isRepetition = pending !== undefined && isSameOrder(plan.manifest, pending.slot.manifest);
-    if (isRepetition || !isTurn) this.#decide(entry, plan, nowMs);
-    else this.#prepare(entry, plan);
+    if (isRepetition) this.#decide(entry, plan, nowMs);
+    // Amendments go in the order of time, as far as they can.
+    else if (this.#isAmending && this.#parts.tables.isClosed(entry)) return;
+    else if (isTurn) this.#prepare(entry, plan);
+    else this.#decide(entry, plan, nowMs);
   }
 
   /** Has the writer say what gauges of the interval start from; that is one more delta of it, the last. */
