@@ -61,7 +61,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a new leader reads nothing",
     file: "recovery.js",
-    find: "return this.#answered.size + 1 >= peers.majority;",
+    find: "return peers.countOf(this.#answered) + 1 >= peers.majority;",
     replace: "return true;",
   },
   {
