@@ -35,7 +35,7 @@ export function warnOfCluster(config: SuiteConfig, reader: ConfigReader): void {
   const { aggregator, cluster } = config;
   const { mode, node, peers, witness, consensus, startsAsLeader } = cluster;
   const membership = membershipOf(cluster);
-  if (membership === undefined && reader.isSet("cluster.consensus") && consensus !== "none") {
+  if (membership === undefined && !["none", "internal"].includes(consensus)) {
     reader.warn(`cluster.consensus is ${consensus}, but there are no other members; this node is alone`);
   }
   if (startsAsLeader && (consensus !== "none" || mode !== "member")) {
@@ -53,7 +53,7 @@ export function warnOfCluster(config: SuiteConfig, reader: ConfigReader): void {
         "that whoever reaches it adds to the numbers",
     );
   }
-  if (bioyinoListen === undefined && reader.isSet("cluster.bioyino-senders")) {
+  if (bioyinoListen === undefined && cluster.bioyinoSenders === "all") {
     reader.warn("cluster.bioyino-senders does nothing without cluster.bioyino-listen");
   }
   warnOfElection(config, reader, membership);

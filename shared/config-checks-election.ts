@@ -3,6 +3,7 @@ import type { SuiteConfig } from "./config.ts";
 import { SECTIONS } from "./config-options.ts";
 import type { ConfigReader } from "./config-reader.ts";
 import type { ConfigFault } from "./config-report.ts";
+import { defaultOf, listRule, type Option } from "./config-rows.ts";
 import { printDuration } from "./config-values.ts";
 import { isLoopback } from "./management-access.ts";
 import type { Membership } from "./membership.ts";
@@ -46,7 +47,14 @@ export function warnOfElection(
 ): void {
   const { consensus, mode } = config.cluster;
   for (const [section, engine] of Object.entries(ENGINES)) {
-    const isSaid = [...SECTIONS.get(section)!.keys()].some((key) => reader.isSet(`${section}.${key}`));
+    const values = new Map<string, unknown>(Object.entries(config[section as keyof typeof ENGINES]));
+    // What is written as it is by default, as in a printed configuration, is meant to do nothing.
+    const isSaid = [...SECTIONS.get(section)!].some(([key, option]) => {
+      return (
+        reader.isSet(`${section}.${key}`) &&
+        printValue(option, values.get(option.property)) !== defaultOf(option)
+      );
+    });
     if (isSaid && mode === "agent") reader.warn(`[${section}] does nothing: an agent takes no part`);
     else if (isSaid && engine !== consensus) {
       reader.warn(`[${section}] does nothing: cluster.consensus is ${consensus}, not ${engine}`);
@@ -68,6 +76,11 @@ export function warnOfElection(
   if (data % 2 === 1 && hasWitness) {
     reader.warn(`cluster.witness makes ${data} members an even number, which bears no more failures`);
   }
+}
+
+function printValue(option: Option, value: unknown): string {
+  const items = listRule(option) === undefined ? [value] : (value as readonly unknown[]);
+  return items.map((item) => option.type.print(item)).join(" ");
 }
 
 /** A secret that goes over the network in the clear. path: of its key. */
