@@ -74,7 +74,7 @@ const pauseLeader: Check = {
           },
           balance,
           {
-            figure: `pauses ${lengths}; kernel drops ${dropped}; lines when resumed ${stale}, new ${staleOther}`,
+            figure: `pauses ${lengths}; kernel drops ${dropped}; lines after it ${stale}, new ${staleOther}`,
             runs,
             recoveryMs: recoveryOf(balance.lags),
             claims: { [`${staleOther} new lines by a former leader`]: staleOther === 0 },

