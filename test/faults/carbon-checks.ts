@@ -169,7 +169,7 @@ const carbonResets: Check = {
           },
           balance,
           {
-            figure: `${rig.carbon.resets} cuts; points of two values ${changed}; broken ${rig.carbon.badLines}`,
+            figure: `${rig.carbon.resets} cuts; of two values ${changed}; broken ${rig.carbon.badLines}`,
             runs: 1,
             claims: {
               [`${changed} points came with another value`]: changed === 0,
