@@ -150,9 +150,11 @@ export class IntervalLeader {
   #isDue({ interval }: HeldInterval, nowMs: number): boolean {
     const { clock, settings, peers, replication } = this.#parts;
     if (this.#isSealed) return true;
-    if (clock.nowMs() >= (interval + 1) * settings.intervalMs + settings.settleMs) return true;
-    if (replication.closedBelow <= interval) return false;
-    return peers.data().every((peer) => !peer.isAwaited(nowMs) || peer.hasClosed(interval));
+    const { intervalMs, settleMs } = settings;
+    const sinceEndMs = clock.nowMs() - (interval + 1) * intervalMs;
+    // All of them are looked at: each is judged by it.
+    const late = peers.data().filter((peer) => peer.holdsUp(interval, sinceEndMs, settleMs, nowMs));
+    return sinceEndMs >= settleMs || (replication.closedBelow > interval && late.length === 0);
   }
 
   #consider(entry: HeldInterval, isTurn: boolean, nowMs: number): void {

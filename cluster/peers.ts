@@ -2,6 +2,9 @@
 import { type Member, TIMES } from "./options.ts";
 
 const RETIRED_MAX = 8;
+/** Late intervals after which a member is not waited for, and how long it still is. */
+const LATE_MAX = 3;
+const PROBATION_MS = 80;
 
 export class Peer {
   readonly name: string;
@@ -16,6 +19,9 @@ export class Peer {
   /** It has nothing more of its own, and is about to stop. */
   hasLeft = false;
   ackedDeltas = 0;
+  /** Intervals in a row that it has not closed in time, and the last that it was judged by. */
+  #lateRun = 0;
+  #judged = -1;
   /** Its former runs, whose late messages say nothing of this one. */
   readonly #retired: string[] = [];
 
@@ -50,6 +56,22 @@ export class Peer {
     if (this.closedBelow !== undefined && below <= this.closedBelow) return false;
     this.closedBelow = below;
     return true;
+  }
+
+  /**
+   * Whether an interval waits for it. One that was late for several intervals in a row, as behind a slow
+   * line, is waited for only as long as it takes to find out that it is in time again. sinceEndMs: since the
+   * interval's end. settleMs: longest wait.
+   */
+  holdsUp(interval: number, sinceEndMs: number, settleMs: number, nowMs: number): boolean {
+    if (!this.isAwaited(nowMs)) return false;
+    const isLate = sinceEndMs >= settleMs;
+    if (isLate || this.hasClosed(interval)) {
+      if (interval > this.#judged) this.#lateRun = this.hasClosed(interval) ? 0 : this.#lateRun + 1;
+      this.#judged = Math.max(this.#judged, interval);
+      return false;
+    }
+    return this.#lateRun < LATE_MAX || sinceEndMs < PROBATION_MS;
   }
 
   hasClosed(interval: number): boolean {

@@ -1,7 +1,9 @@
 /** How members begin, leave, and speak for others; and what nonsense does to them. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Message } from "../../cluster/message.ts";
+import { Peer } from "../../cluster/peers.ts";
 import { ClusterRig, INTERVAL_MS, MemoryDisk, manifestOf, nameOf } from "../support/cluster-rig.ts";
 
 test("a member that begins again takes over what the others have, before it may lead", () => {
@@ -243,4 +245,20 @@ test("nonsense is counted, and changes nothing", () => {
   assert.equal(after.counts.staleMessages - before.counts.staleMessages, senseless.length + 1);
   assert.equal(after.term, before.term);
   assert.deepEqual(after.intervals, before.intervals);
+});
+
+test("a member that is late again and again is not waited for, until it is in time", () => {
+  const peer = new Peer({ name: "b", isWitness: false });
+  peer.heardMs = 0;
+  const isWaitedFor = (interval: number, sinceEndMs: number): boolean =>
+    peer.holdsUp(interval, sinceEndMs, 1000, 0);
+  for (const interval of [1, 2, 3]) {
+    assert.equal(isWaitedFor(interval, 900), true, `interval ${interval}`);
+    assert.equal(isWaitedFor(interval, 1000), false);
+  }
+  assert.equal(isWaitedFor(4, 50), true, "it may be in time again");
+  assert.equal(isWaitedFor(4, 100), false);
+  peer.close(6);
+  assert.equal(isWaitedFor(5, 50), false);
+  assert.equal(isWaitedFor(6, 900), true);
 });
