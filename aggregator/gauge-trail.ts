@@ -27,6 +27,8 @@ export class GaugeTrail {
   /** By interval, then by key with one character a byte. */
   readonly #steps = new Map<number, Map<string, Step>>();
   #size = 0;
+  /** The last step of each gauge. */
+  readonly #latest = new Map<string, { readonly index: number; readonly step: Step }>();
 
   constructor(kept: Kept) {
     this.#kept = kept;
@@ -36,6 +38,10 @@ export class GaugeTrail {
   close(index: number, interval: Interval): void {
     const steps = stepsOf(interval);
     if (steps.size === 0) return;
+    for (const [key, step] of steps) {
+      this.#goOn(index, key, step);
+      this.#latest.set(key, { index, step });
+    }
     this.#forget(index);
     this.#steps.set(index, steps);
     this.#size += steps.size;
@@ -53,10 +59,9 @@ export class GaugeTrail {
       const change = step.level - step.base;
       const known = before.get(key);
       this.#shift(index, key, known === undefined ? change : change - (known.level - known.base));
-      if (known === undefined) continue;
-      // Its rows go on from what was decided at first; later levels from what is known by now.
-      step.base = known.base;
-      step.level = known.base + change;
+      if (known !== undefined) this.#correct(index, key, step, known.base);
+      const latest = this.#latest.get(key);
+      if (latest === undefined || latest.index <= index) this.#latest.set(key, { index, step });
     }
     this.#shiftSet(index, interval, before);
     this.#forget(index);
@@ -90,6 +95,26 @@ export class GaugeTrail {
     if (before !== undefined && !(setIn > before.index && setIn < index)) return before.step.level;
     const after = this.#nearest(key, (other) => other > index, 1);
     return after === undefined || (setIn > index && setIn < after.index) ? level : after.step.base;
+  }
+
+  /** What a gauge starts from was decided before something late became part of the interval before. */
+  #goOn(index: number, key: string, step: Step): void {
+    const before = this.#latest.get(key);
+    if (before === undefined || before.index >= index || before.step.level === step.base) return;
+    const { setIn } = this.#kept.gauge(Buffer.from(key, "latin1"));
+    // What was set since then is what it starts from.
+    if (setIn > before.index) return;
+    this.#correct(index, key, step, before.step.level);
+  }
+
+  /** Rows go on from what was decided at first; later levels from what is known by now. */
+  #correct(index: number, key: string, step: Step, base: number): void {
+    const difference = base - step.base;
+    if (difference === 0 || !Number.isFinite(difference)) return;
+    step.base += difference;
+    step.level += difference;
+    const bytes = Buffer.from(key, "latin1");
+    if (this.#kept.gauge(bytes).seenIn === index) this.#kept.change(bytes, difference);
   }
 
   /** Gauges that are set now, and were not before, or not seen at all. */
@@ -141,7 +166,10 @@ export class GaugeTrail {
   }
 
   #forget(index: number): void {
-    this.#size -= this.#steps.get(index)?.size ?? 0;
+    const steps = this.#steps.get(index);
+    if (steps === undefined) return;
+    for (const [key, step] of steps) if (this.#latest.get(key)?.step === step) this.#latest.delete(key);
+    this.#size -= steps.size;
     this.#steps.delete(index);
   }
 }

@@ -283,3 +283,24 @@ test("nodes that amend in another order have the same levels", async () => {
   assert.deepEqual(results[1], results[0]);
   assert.deepEqual(results[2], results[0]);
 });
+
+test("what becomes part of an interval while the next one is being decided goes on behind that", async () => {
+  const node = await newNode(1n);
+  const { frames } = await closeWith(node, FIRST, ["a:+10|g"]);
+  const next = node.frameOf(FIRST + 1, ["a:+1|g"]);
+  await node.fold(next);
+  await node.prepare(FIRST + 1);
+  assert.deepEqual(await amend(node, FIRST, frames, ["a:+5|g"]), { a: 15 });
+  assert.deepEqual(await node.write(FIRST + 1), { a: 11 }, "as it was decided");
+  await node.close(FIRST + 1);
+  assert.deepEqual((await closeWith(node, FIRST + 2, ["a:+1|g"])).rows, { a: 17 });
+});
+
+test("an interval that is amended once more keeps what the one before it has got meanwhile", async () => {
+  const node = await newNode(1n);
+  const first = await closeWith(node, FIRST, ["a:+10|g"]);
+  const second = await closeWith(node, FIRST + 1, ["a:+1|g"]);
+  assert.deepEqual(await amend(node, FIRST, first.frames, ["a:+5|g"]), { a: 15 });
+  await amend(node, FIRST + 1, second.frames, ["a:+2|g"]);
+  assert.deepEqual((await closeWith(node, FIRST + 2, ["a:+1|g"])).rows, { a: 19 });
+});
