@@ -25,7 +25,7 @@ function onLoopback(text: string, carbon: FakeCarbon, folder: string): string {
   return `${text}\n`
     .replace(/^((?:listen(?:\[\])?|management|admin) = (?:\w+:\/\/)?)[\d.]+:\d+$/gm, "$1127.0.0.1:0")
     .replace(/^(address(?:\[\])? = )[\w.-]+:\d+$/gm, `$1127.0.0.1:${carbon.port}`)
-    .replace(/^((?:\w|-)+ = (?:\w+:\/\/)?)\/(?:etc|var|run)\/(?:\w+\/)*/gm, `$1${folder}/`)
+    .replace(/^((?:\w|-)+ = (?:\w+:\/\/)?)\/(?:etc|var(?!\/run\/secrets)|run)\/(?:\w+\/)*/gm, `$1${folder}/`)
     .replace(/^interval = .*$/gm, "interval = 1h")
     .replace(/^protocol = tls$/gm, "protocol = tcp")
     .replace(/^tls-ca = .*$/gm, "")
