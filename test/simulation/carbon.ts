@@ -22,8 +22,11 @@ export class Carbon {
   isCalm = false;
   /** Intervals of which somebody gave rows up. */
   readonly givenUp = new Set<number>();
-  /** Intervals that got late bytes. */
+  /** Intervals that got late bytes: those of a broken connection, or behind others handed over after them. */
   readonly late = new Set<number>();
+  #handedOver = 0;
+  /** By interval: the newest of those handed over that has arrived. */
+  readonly #arrived = new Map<number, number>();
   readonly content = new Map<number, Map<number, readonly number[]>>();
   readonly #schedule: Schedule;
   readonly #dice: Dice;
@@ -55,7 +58,12 @@ export class Carbon {
     let delayMs = 1 + dice.waitMs(20);
     if (!this.isCalm && dice.isHit(swarm.sinkSlow)) delayMs += dice.between(0, 3000);
     const isAckLost = !this.isCalm && dice.isHit(swarm.acksLost);
+    this.#handedOver += 1;
+    const number = this.#handedOver;
     this.#schedule.after(delayMs, () => {
+      const newest = this.#arrived.get(chunk.interval) ?? 0;
+      if (number < newest) this.late.add(chunk.interval);
+      this.#arrived.set(chunk.interval, Math.max(newest, number));
       this.#store(chunk);
       this.#schedule.after(isAckLost ? 1000 : 1 + dice.waitMs(5), () => tell(!isAckLost));
     });

@@ -75,8 +75,7 @@ export class Store implements Writer {
   prepare(interval: number, done: (levels: Delta | undefined) => void): void {
     const { ledger, dice } = this.#history;
     const first = Math.min(...this.kept.keys());
-    // An amendment starts from what was kept then.
-    for (let below = this.kept.has(interval) ? interval : first; below < interval; below++) {
+    for (let below = first; below < interval; below++) {
       if (!this.kept.has(below) && this.#isClosable(below)) {
         ledger.violate(`${this.#machine.name} prepares ${interval} while ${below} is not closed`);
         break;

@@ -98,7 +98,7 @@ export class Verdict {
     // former leader had handed over in time may lie over later ones.
     const { swarm, faultsEndMs, epochMs } = this.#history;
     const quietFrom = Math.floor((epochMs + faultsEndMs + SETTLED_MS) / swarm.intervalMs);
-    return revision > 1 && interval < quietFrom - swarm.retainIntervals;
+    return revision > 1 && sink.late.has(interval) && interval < quietFrom - swarm.retainIntervals;
   }
 
   #interval(): number {
